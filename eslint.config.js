@@ -3,8 +3,29 @@ import rxjsX from 'eslint-plugin-rxjs-x'
 
 /** What a room of the house may not import (design §3: imports point one way). Paths are relative, so a pattern names folders. */
 const above = {
-  model: ['formats', 'core', 'protocols', 'flow', 'store', 'receivers', 'processors', 'exporters', 'extensions', 'cli'],
-  formats: ['core', 'protocols', 'flow', 'store', 'receivers', 'processors', 'exporters', 'extensions', 'cli'],
+  model: [
+    'formats',
+    'core',
+    'protocols',
+    'flow',
+    'store',
+    'receivers',
+    'processors',
+    'exporters',
+    'extensions',
+    'cli',
+  ],
+  formats: [
+    'core',
+    'protocols',
+    'flow',
+    'store',
+    'receivers',
+    'processors',
+    'exporters',
+    'extensions',
+    'cli',
+  ],
   core: ['protocols', 'flow', 'store', 'receivers', 'processors', 'exporters', 'extensions', 'cli'],
   protocols: ['flow', 'store', 'receivers', 'processors', 'exporters', 'extensions', 'cli'],
   flow: ['store', 'receivers', 'processors', 'exporters', 'extensions', 'cli'],
@@ -47,15 +68,31 @@ const siblings = room => ({
 })
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'test/golden/**', 'examples/**', '**/*.js', '**/*.cjs', '**/*.mjs'] },
+  {
+    ignores: [
+      'dist/**',
+      'node_modules/**',
+      'test/golden/**',
+      'examples/**',
+      '**/*.js',
+      '**/*.cjs',
+      '**/*.mjs',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   rxjsX.configs.strict,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/no-non-null-assertion': 'off', // typed-array and index access in hot loops
       'max-lines': ['warn', { max: 300, skipComments: true, skipBlankLines: true }],
       'max-lines-per-function': ['warn', { max: 60, skipComments: true, skipBlankLines: true }],

@@ -4,42 +4,102 @@
  */
 export const attributeNames = {
   layer: ['fullspan.span.layer', 'Which eyes saw it: `app`, `sys` or `net`.'],
-  observationPoint: ['fullspan.observation_point', "Where it was seen, by DeepFlow's names: `c-app c-p c c-nd … rest local … s-nd s s-p s-app app`."],
-  incomplete: ['fullspan.incomplete', 'Why the span may lack something: `gap`, `lost_events`, `no_response`, `late_join`, `clock_step`, `truncated`; several are joined by commas.'],
-  roleInferred: ['fullspan.role_inferred', 'true: client and server were told apart by ports, because the connection is older than the probe.'],
+  observationPoint: [
+    'fullspan.observation_point',
+    "Where it was seen, by DeepFlow's names: `c-app c-p c c-nd … rest local … s-nd s s-p s-app app`.",
+  ],
+  incomplete: [
+    'fullspan.incomplete',
+    'Why the span may lack something: `gap`, `lost_events`, `no_response`, `late_join`, `clock_step`, `truncated`; several are joined by commas.',
+  ],
+  roleInferred: [
+    'fullspan.role_inferred',
+    'true: client and server were told apart by ports, because the connection is older than the probe.',
+  ],
 
   linkRule: ['fullspan.link.rule', 'The rule by which this span got its parent.'],
   linkConfidence: ['fullspan.link.confidence', 'How sure that parent is, 0 to 1.'],
   linkEvidence: ['fullspan.link.evidence', 'What the rule saw, in a few words.'],
-  wraps: ['fullspan.wraps.span_id', '`mode: attach`: the APP span that this SYS or NET span is the same exchange as.'],
-  originalParentSpanId: ['fullspan.original.parent_span_id', 'The parent that the sender gave the span, before `mode: rewrite` put others between. Empty: it was a root.'],
-  originalTraceId: ['fullspan.original.trace_id', 'The trace id that the sender gave the span, before it joined another trace.'],
+  wraps: [
+    'fullspan.wraps.span_id',
+    '`mode: attach`: the APP span that this SYS or NET span is the same exchange as.',
+  ],
+  originalParentSpanId: [
+    'fullspan.original.parent_span_id',
+    'The parent that the sender gave the span, before `mode: rewrite` put others between. Empty: it was a root.',
+  ],
+  originalTraceId: [
+    'fullspan.original.trace_id',
+    'The trace id that the sender gave the span, before it joined another trace.',
+  ],
 
-  keyConnection: ['fullspan.key.connection', 'The connection on its host: boot id and socket cookie (SYS) or namespace and addresses (NET).'],
+  keyConnection: [
+    'fullspan.key.connection',
+    'The connection on its host: boot id and socket cookie (SYS) or namespace and addresses (NET).',
+  ],
   keyRequestSeq: ['fullspan.key.request_seq', "TCP sequence number of the request's first byte."],
   keyResponseSeq: ['fullspan.key.response_seq', "TCP sequence number of the response's first byte."],
-  keyRequestHash: ['fullspan.key.request_hash', "Hash of the request's first 16 bytes, 16 hex digits; absent if fewer were seen."],
-  keyResponseHash: ['fullspan.key.response_hash', "Hash of the response's first 16 bytes, 16 hex digits; absent if fewer were seen."],
-  keyMessageId: ['fullspan.key.message_id', "The protocol's own id of the exchange (DNS: transaction id and question), where it has one."],
-  keyTraceparent: ['fullspan.key.traceparent', 'The W3C `traceparent` header seen in the request, as it was.'],
-  keySw8: ['fullspan.key.sw8', "The `sw8` header seen in the request: `traceId/segmentId/spanId` of the Exit span that wrote it."],
+  keyRequestHash: [
+    'fullspan.key.request_hash',
+    "Hash of the request's first 16 bytes, 16 hex digits; absent if fewer were seen.",
+  ],
+  keyResponseHash: [
+    'fullspan.key.response_hash',
+    "Hash of the response's first 16 bytes, 16 hex digits; absent if fewer were seen.",
+  ],
+  keyMessageId: [
+    'fullspan.key.message_id',
+    "The protocol's own id of the exchange (DNS: transaction id and question), where it has one.",
+  ],
+  keyTraceparent: [
+    'fullspan.key.traceparent',
+    'The W3C `traceparent` header seen in the request, as it was.',
+  ],
+  keySw8: [
+    'fullspan.key.sw8',
+    'The `sw8` header seen in the request: `traceId/segmentId/spanId` of the Exit span that wrote it.',
+  ],
   keyRequestId: ['fullspan.key.request_id', '`X-Request-ID` seen in the request.'],
   keyResponseRequestId: ['fullspan.key.response_request_id', '`X-Request-ID` seen in the response.'],
-  keyRequestThread: ['fullspan.key.request_thread', "Thread that moved the request's first byte, in the host's pid namespace."],
-  keyResponseThread: ['fullspan.key.response_thread', "Thread that moved the response's last byte, in the host's pid namespace."],
-  keyProcess: ['fullspan.key.process', "The process on its host: boot id, pid in the host's namespace, start time."],
-  keyEventLoop: ['fullspan.key.thread_interleaved', 'true: the thread touched other connections between the request and the response of this span.'],
+  keyRequestThread: [
+    'fullspan.key.request_thread',
+    "Thread that moved the request's first byte, in the host's pid namespace.",
+  ],
+  keyResponseThread: [
+    'fullspan.key.response_thread',
+    "Thread that moved the response's last byte, in the host's pid namespace.",
+  ],
+  keyProcess: [
+    'fullspan.key.process',
+    "The process on its host: boot id, pid in the host's namespace, start time.",
+  ],
+  keyEventLoop: [
+    'fullspan.key.thread_interleaved',
+    'true: the thread touched other connections between the request and the response of this span.',
+  ],
 
   netns: ['fullspan.network.namespace', 'inode of the network namespace.'],
   interfaceIndex: ['fullspan.network.interface.index', 'ifindex of the interface.'],
-  interfaceKind: ['fullspan.network.interface.kind', "The interface's kind: `veth`, `bridge`, `loopback`, …; `` for a physical one."],
-  retransmissions: ['fullspan.network.retransmissions', 'How many packets of the exchange were seen again at this interface.'],
+  interfaceKind: [
+    'fullspan.network.interface.kind',
+    "The interface's kind: `veth`, `bridge`, `loopback`, …; `` for a physical one.",
+  ],
+  retransmissions: [
+    'fullspan.network.retransmissions',
+    'How many packets of the exchange were seen again at this interface.',
+  ],
   interfaceName: ['network.interface.name', 'Name of the interface in its namespace.'],
-  ioDirection: ['network.io.direction', "Which way the request went through the interface: `receive` or `transmit`."],
+  ioDirection: [
+    'network.io.direction',
+    'Which way the request went through the interface: `receive` or `transmit`.',
+  ],
   requestSize: ['fullspan.request.size', 'Bytes of the request, in the application protocol.'],
   responseSize: ['fullspan.response.size', 'Bytes of the response, in the application protocol.'],
 
-  serviceName: ['service.name', 'Resource: SYS: of the bound APP, else OTEL_SERVICE_NAME, unit or executable; NET: of the endpoint whose namespace owns the interface, else the host.'],
+  serviceName: [
+    'service.name',
+    'Resource: SYS: of the bound APP, else OTEL_SERVICE_NAME, unit or executable; NET: of the endpoint whose namespace owns the interface, else the host.',
+  ],
   hostName: ['host.name', 'Resource: name of the machine.'],
   hostId: ['host.id', 'Resource: /etc/machine-id.'],
   processPid: ['process.pid', "Resource: pid in the host's namespace."],
@@ -59,7 +119,10 @@ export const attributeNames = {
   networkProtocolName: ['network.protocol.name', 'Application protocol: `http`, `dns`, `mysql`, `redis`, ….'],
   networkProtocolVersion: ['network.protocol.version', 'Version of the application protocol.'],
   httpRequestMethod: ['http.request.method', 'HTTP method; `_OTHER` for one that is not known.'],
-  httpRequestMethodOriginal: ['http.request.method_original', 'The method as sent, where it is not a known one.'],
+  httpRequestMethodOriginal: [
+    'http.request.method_original',
+    'The method as sent, where it is not a known one.',
+  ],
   httpResponseStatusCode: ['http.response.status_code', 'HTTP status.'],
   urlPath: ['url.path', 'Path of the request.'],
   urlQuery: ['url.query', 'Query of the request, values redacted.'],
@@ -80,6 +143,8 @@ export const attributeNames = {
 type Table = typeof attributeNames
 
 /** The names alone: `names.layer` is `fullspan.span.layer`. */
-export const names = Object.fromEntries(Object.entries(attributeNames).map(([key, [name]]) => [key, name])) as {
+export const names = Object.fromEntries(
+  Object.entries(attributeNames).map(([key, [name]]) => [key, name]),
+) as {
   readonly [Key in keyof Table]: Table[Key][0]
 }

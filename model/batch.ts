@@ -1,0 +1,248 @@
+import { nested } from './attributes.ts'
+import { Envelope, resourceAttributesField, scopeAttributesField } from './resource.ts'
+import { Span } from './span.ts'
+import { concatBytes, type Cursor, readVarint, skipValue, Writer, wireBytes } from './wire.ts'
+
+export type Signal = 'traces' | 'metrics' | 'logs' | 'profiles'
+
+/** Where items came from: the intake that settlement accounts them to. Made by core, opaque here. */
+export interface Origin {
+  readonly id: number
+  /** `address:port` of the sender, where one is known. */
+  readonly peer: string | undefined
+}
+
+/** Spans of one resource and one scope. */
+export interface SpanGroup {
+  readonly resource: Envelope
+  readonly scope: Envelope
+  readonly spans: readonly Span[]
+}
+
+/** What came as one request and was not touched: an Export…ServiceRequest of OTLP. */
+interface RequestPart {
+  readonly bytes: Uint8Array
+  readonly items: number
+  readonly origin: Origin | undefined
+}
+
+/**
+ * What flows between components: untouched requests (any signal), or groups of spans. Immutable; reading `groups` of untouched
+ * requests notes where spans lie, and nothing more.
+ */
+export class Batch {
+  readonly signal: Signal
+  /** Spans, metric data points, log records or profile samples. */
+  readonly items: number
+  private readonly parts: readonly RequestPart[]
+  private spanGroups: readonly SpanGroup[] | undefined
+
+  private constructor(signal: Signal, parts: readonly RequestPart[], groups?: readonly SpanGroup[]) {
+    this.signal = signal
+    this.parts = parts
+    this.spanGroups = groups
+    let items = 0
+    if (parts.length > 0) for (const part of parts) items += part.items
+    else for (const group of groups ?? []) items += group.spans.length
+    this.items = items
+  }
+
+  /** One OTLP request, checked by the intake, with the number of its items. The bytes must not change afterwards. */
+  static ofRequest(signal: Signal, bytes: Uint8Array, items: number, origin?: Origin): Batch {
+    return new Batch(signal, [{ bytes, items, origin }])
+  }
+
+  static ofGroups(groups: readonly SpanGroup[]): Batch {
+    return new Batch('traces', [], groups)
+  }
+
+  /** One batch with the items of all, in their order. They must be of one signal. */
+  static merge(batches: readonly Batch[]): Batch {
+    const [first] = batches
+    if (!first) throw new RangeError('Batch.merge needs at least one batch.')
+    if (batches.length === 1) return first
+    if (batches.every(batch => batch.parts.length > 0)) {
+      return new Batch(
+        first.signal,
+        batches.flatMap(batch => batch.parts),
+      )
+    }
+    return Batch.ofGroups(batches.flatMap(batch => batch.groups))
+  }
+
+  /** Traces only: empty for other signals. */
+  get groups(): readonly SpanGroup[] {
+    return (this.spanGroups ??= this.signal === 'traces' ? this.parts.flatMap(groupsOf) : [])
+  }
+
+  /** How many items each intake has in it. */
+  get shares(): Map<Origin | undefined, number> {
+    const shares = new Map<Origin | undefined, number>()
+    const add = (origin: Origin | undefined, items: number) =>
+      shares.set(origin, (shares.get(origin) ?? 0) + items)
+    if (this.parts.length > 0) for (const part of this.parts) add(part.origin, part.items)
+    else for (const { spans } of this.groups) for (const span of spans) add(span.origin, 1)
+    return shares
+  }
+
+  /** The batch as an OTLP Export…ServiceRequest. Untouched requests are put one behind another as they came. */
+  encode(): Uint8Array {
+    if (this.parts.length > 0) return concatBytes(this.parts.map(part => part.bytes))
+    return encodeGroups(this.groups)
+  }
+
+  /** Bytes that `encode` would give, roughly (envelopes of split groups counted once). */
+  get sizeBytes(): number {
+    let size = 0
+    if (this.parts.length > 0) for (const part of this.parts) size += part.bytes.length
+    else {
+      for (const { resource, scope, spans } of this.groups) {
+        size += (resource.bytes?.length ?? 0) + (scope.bytes?.length ?? 0)
+        for (const span of spans) size += span.bytes.length + 4
+      }
+    }
+    return size
+  }
+
+  /** Pieces of at most `maximum` items, in order. Only traces can be split; other signals come back whole. */
+  split(maximum: number): readonly Batch[] {
+    if (this.items <= maximum || this.signal !== 'traces') return [this]
+    const pieces: Batch[] = []
+    let groups: SpanGroup[] = []
+    let room = maximum
+    for (const { resource, scope, spans } of this.groups) {
+      for (let from = 0; from < spans.length;) {
+        const piece = spans.slice(from, from + room)
+        groups.push({ resource, scope, spans: piece })
+        from += piece.length
+        room -= piece.length
+        if (room > 0) continue
+        pieces.push(Batch.ofGroups(groups))
+        groups = []
+        room = maximum
+      }
+    }
+    if (groups.length > 0) pieces.push(Batch.ofGroups(groups))
+    return pieces
+  }
+}
+
+/** Spans with their resource and scope, in any order, put together into groups by identity. */
+export function groupSpans(
+  spans: Iterable<{ readonly resource: Envelope; readonly scope: Envelope; readonly span: Span }>,
+): SpanGroup[] {
+  const byResource = new Map<Envelope, Map<Envelope, Span[]>>()
+  for (const { resource, scope, span } of spans) {
+    let scopes = byResource.get(resource)
+    if (!scopes) {
+      scopes = new Map<Envelope, Span[]>()
+      byResource.set(resource, scopes)
+    }
+    const known = scopes.get(scope)
+    if (known) known.push(span)
+    else scopes.set(scope, [span])
+  }
+  const groups: SpanGroup[] = []
+  for (const [resource, scopes] of byResource) {
+    for (const [scope, members] of scopes) groups.push({ resource, scope, spans: members })
+  }
+  return groups
+}
+
+/** ExportTraceServiceRequest.resource_spans, ResourceSpans.resource and ScopeSpans.scope */
+const firstTag = (1 << 3) | wireBytes
+/** ResourceSpans.scope_spans and ScopeSpans.spans */
+const secondTag = (2 << 3) | wireBytes
+
+function groupsOf({ bytes, origin }: RequestPart): SpanGroup[] {
+  const groups: SpanGroup[] = []
+  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
+  while (cursor.at < cursor.end) {
+    const tag = readVarint(cursor)
+    if (tag === firstTag) readResourceSpans(nested(cursor), origin, groups)
+    else skipValue(cursor, tag & 7)
+  }
+  return groups
+}
+
+function readResourceSpans(cursor: Cursor, origin: Origin | undefined, groups: SpanGroup[]): void {
+  const { head, items, rest } = readEnvelope(cursor)
+  const resource = new Envelope(head, rest, resourceAttributesField)
+  for (const item of items) {
+    const inner = readEnvelope(item)
+    const scope = new Envelope(inner.head, inner.rest, scopeAttributesField)
+    const spans = inner.items.map(({ bytes, at, end }) => new Span(bytes.subarray(at, end), origin))
+    groups.push({ resource, scope, spans })
+  }
+}
+
+/**
+ * ResourceSpans and ScopeSpans alike: field 1 is the head (several of them merge, which for protobuf messages is
+ * concatenation), field 2 repeats, the others are kept as they are. Fields may come in any order.
+ */
+function readEnvelope(cursor: Cursor): { head: Uint8Array | undefined; items: Cursor[]; rest: Uint8Array } {
+  const heads: Uint8Array[] = []
+  const items: Cursor[] = []
+  const rest: Uint8Array[] = []
+  while (cursor.at < cursor.end) {
+    const start = cursor.at
+    const tag = readVarint(cursor)
+    if (tag === firstTag) {
+      const { bytes, at, end } = nested(cursor)
+      heads.push(bytes.subarray(at, end))
+    } else if (tag === secondTag) items.push(nested(cursor))
+    else {
+      skipValue(cursor, tag & 7)
+      rest.push(cursor.bytes.subarray(start, cursor.at))
+    }
+  }
+  return { head: heads.length > 0 ? concatBytes(heads) : undefined, items, rest: concatBytes(rest) }
+}
+
+interface ResourceBucket {
+  readonly resource: Envelope
+  readonly scopes: ScopeBucket[]
+}
+
+interface ScopeBucket {
+  readonly scope: Envelope
+  readonly spans: (readonly Span[])[]
+}
+
+/** Groups by identity, then by equal bytes, so that what was one ResourceSpans becomes one again. */
+function encodeGroups(groups: readonly SpanGroup[]): Uint8Array {
+  const buckets = new Map<Envelope, ResourceBucket>()
+  for (const { resource, scope, spans } of groups) {
+    let bucket = buckets.get(resource)
+    if (!bucket) {
+      bucket = [...buckets.values()].find(known => known.resource.equals(resource)) ?? {
+        resource,
+        scopes: [],
+      }
+      buckets.set(resource, bucket)
+    }
+    const known = bucket.scopes.find(each => each.scope.equals(scope))
+    if (known) known.spans.push(spans)
+    else bucket.scopes.push({ scope, spans: [spans] })
+  }
+  writer.reset()
+  for (const { resource, scopes } of new Set(buckets.values())) writeResourceSpans(resource, scopes)
+  return writer.finish()
+}
+
+function writeResourceSpans(resource: Envelope, scopes: readonly ScopeBucket[]): void {
+  writer.message(1, () => {
+    if (resource.bytes) writer.bytesField(1, resource.bytes)
+    for (const { scope, spans } of scopes) {
+      writer.message(2, () => {
+        if (scope.bytes) writer.bytesField(1, scope.bytes)
+        for (const list of spans) for (const span of list) writer.bytesField(2, span.bytes)
+        writer.raw(scope.rest)
+      })
+    }
+    writer.raw(resource.rest)
+  })
+}
+
+// Reused: encoding is synchronous.
+const writer = new Writer(64 * 1024)

@@ -1,0 +1,127 @@
+import { nested, readKeyValue, writeKeyValue } from './attributes.ts'
+import { bytesOfHex } from './ids.ts'
+import {
+  fieldNumber,
+  type SpanChange,
+  type SpanEvent,
+  type SpanFields,
+  type SpanLink,
+  type SpanStatus,
+} from './span-fields.ts'
+import {
+  type Cursor,
+  readVarint,
+  skipValue,
+  type Writer,
+  wireFixed32,
+  wireFixed64,
+  wireVarint,
+} from './wire.ts'
+
+export function writeSpan(writer: Writer, span: SpanFields): void {
+  writeId(writer, fieldNumber.traceId, span.traceId)
+  writeId(writer, fieldNumber.spanId, span.spanId)
+  if (span.traceState) writer.stringField(fieldNumber.traceState, span.traceState)
+  writeId(writer, fieldNumber.parentSpanId, span.parentSpanId)
+  if (span.name !== '') writer.stringField(fieldNumber.name, span.name)
+  writeKind(writer, span.kind)
+  writer.tag(fieldNumber.start, wireFixed64)
+  writer.fixed64(span.startTimeUnixNano)
+  writer.tag(fieldNumber.end, wireFixed64)
+  writer.fixed64(span.endTimeUnixNano)
+  for (const [key, value] of span.attributes ?? []) writeKeyValue(writer, fieldNumber.attributes, key, value)
+  for (const event of span.events ?? []) writeEvent(writer, event)
+  for (const link of span.links ?? []) writeLink(writer, link)
+  if (span.status) writeStatus(writer, span.status)
+  if (span.flags) {
+    writer.tag(fieldNumber.flags, wireFixed32)
+    writer.fixed32(span.flags)
+  }
+}
+
+function writeId(writer: Writer, field: number, hex: string): void {
+  if (hex !== '') writer.bytesField(field, bytesOfHex(hex))
+}
+
+function writeKind(writer: Writer, kind: number): void {
+  if (kind === 0) return
+  writer.tag(fieldNumber.kind, wireVarint)
+  writer.varint(kind)
+}
+
+function writeEvent(writer: Writer, event: SpanEvent): void {
+  writer.message(fieldNumber.events, () => {
+    writer.tag(1, wireFixed64)
+    writer.fixed64(event.timeUnixNano)
+    writer.stringField(2, event.name)
+    for (const [key, value] of Object.entries(event.attributes ?? {})) writeKeyValue(writer, 3, key, value)
+  })
+}
+
+function writeLink(writer: Writer, link: SpanLink): void {
+  writer.message(fieldNumber.links, () => {
+    writeId(writer, 1, link.traceId)
+    writeId(writer, 2, link.spanId)
+    for (const [key, value] of Object.entries(link.attributes ?? {})) writeKeyValue(writer, 4, key, value)
+  })
+}
+
+function writeStatus(writer: Writer, status: SpanStatus): void {
+  writer.message(fieldNumber.status, () => {
+    if (status.message !== '') writer.stringField(2, status.message)
+    if (status.code !== 0) {
+      writer.tag(3, wireVarint)
+      writer.varint(status.code)
+    }
+  })
+}
+
+/** Copies every field that the change does not name, in runs, then writes the changed ones. */
+export function writeChanged(writer: Writer, bytes: Uint8Array, change: SpanChange): void {
+  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
+  let runStart = 0
+  while (cursor.at < cursor.end) {
+    const fieldStart = cursor.at
+    const tag = readVarint(cursor)
+    const valueStart = cursor.at
+    skipValue(cursor, tag & 7)
+    if (!isReplaced(tag, bytes, valueStart, change)) continue
+    writer.range(bytes, runStart, fieldStart)
+    runStart = cursor.at
+  }
+  writer.range(bytes, runStart, bytes.length)
+  if (change.traceId !== undefined) writeId(writer, fieldNumber.traceId, change.traceId)
+  if (change.spanId !== undefined) writeId(writer, fieldNumber.spanId, change.spanId)
+  if (change.parentSpanId !== undefined) writeId(writer, fieldNumber.parentSpanId, change.parentSpanId)
+  if (change.name !== undefined) writer.stringField(fieldNumber.name, change.name)
+  if (change.kind !== undefined) writeKind(writer, change.kind)
+  if (change.attributes) {
+    for (const [key, value] of Object.entries(change.attributes)) {
+      if (value !== undefined) writeKeyValue(writer, fieldNumber.attributes, key, value)
+    }
+  }
+  for (const link of change.addLinks ?? []) writeLink(writer, link)
+}
+
+function isReplaced(tag: number, bytes: Uint8Array, valueAt: number, change: SpanChange): boolean {
+  switch (tag >>> 3) {
+    case fieldNumber.traceId:
+      return change.traceId !== undefined
+    case fieldNumber.spanId:
+      return change.spanId !== undefined
+    case fieldNumber.parentSpanId:
+      return change.parentSpanId !== undefined
+    case fieldNumber.name:
+      return change.name !== undefined
+    case fieldNumber.kind:
+      return change.kind !== undefined
+    case fieldNumber.attributes:
+      return change.attributes !== undefined && Object.hasOwn(change.attributes, keyAt(bytes, valueAt))
+    default:
+      return false
+  }
+}
+
+function keyAt(bytes: Uint8Array, at: number): string {
+  return readKeyValue(nested({ bytes, at, end: bytes.length }))[0]
+}

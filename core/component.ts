@@ -50,6 +50,8 @@ export interface Intake extends Origin {
 }
 
 export interface ReceiverContext extends ComponentContext {
+  /** What pipelines take from this receiver. Anything else is refused as not wanted: offer only these. */
+  readonly signals: readonly Signal[]
   /**
    * Wraps what was taken in. `build` gets the origin to put on the batch. `answer` is called exactly once: at once
    * or later, after every branch has taken it, or it was refused.
@@ -87,15 +89,18 @@ export type BatchFunction = (
 
 /**
  * For windows and time: an RxJS operator. It must emit or settle everything that it takes. When its source completes it
- * emits what it still holds, and completes.
+ * emits what it still holds, and completes. State lives inside the operator function: after a throw core applies it anew.
  */
 export interface BatchOperator {
   readonly operator: (input$: Observable<Batch>) => Observable<Batch>
 }
 
 export interface ExporterContext extends ComponentContext {
-  /** Counts items of a batch that the other side took but rejected (partial success), or that had to go, by reason. */
-  drop(items: number, reason: string): void
+  /**
+   * Counts items of the batch in hand that the other side rejected while taking the rest (partial success), by reason.
+   * Before its Export resolves; the rest of the batch then counts as delivered.
+   */
+  drop(batch: Batch, items: number, reason: string): void
 }
 
 /**
@@ -113,6 +118,8 @@ export interface ClosingExporter {
 
 interface Definition<S extends ObjectSchema> {
   readonly type: string
+  /** Other names that configs may use (the Collector's older ones). */
+  readonly aliases?: readonly string[]
   /** One sentence for `fullspan components` and the reference. */
   readonly description: string
   readonly stability: Stability

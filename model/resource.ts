@@ -1,5 +1,6 @@
 import { type AttributeValue, type Attributes, writeKeyValue } from './attributes.ts'
 import { readAttributes } from './span-reader.ts'
+import { copyWithoutKeys } from './span-writer.ts'
 import { equalBytes, Writer } from './wire.ts'
 
 /**
@@ -36,11 +37,12 @@ export class Envelope {
     return typeof value === 'string' ? value : ''
   }
 
-  /** With attributes added after those that are there. Keys must be new ones. */
-  withAdded(attributes: Iterable<readonly [string, AttributeValue]>): Envelope {
+  /** With attributes set: those of the same key are replaced, new ones come last. */
+  with(attributes: Readonly<Record<string, AttributeValue>>): Envelope {
     const writer = new Writer(256)
-    if (this.bytes) writer.raw(this.bytes)
-    for (const [key, value] of attributes) writeKeyValue(writer, this.attributesField, key, value)
+    if (this.bytes) copyWithoutKeys(writer, this.bytes, this.attributesField, attributes)
+    for (const [key, value] of Object.entries(attributes))
+      writeKeyValue(writer, this.attributesField, key, value)
     return new Envelope(writer.finish(), this.rest, this.attributesField)
   }
 
@@ -68,7 +70,9 @@ const nothing = new Uint8Array(0)
 
 /** Writes a new Resource. */
 export function createResource(attributes: Iterable<readonly [string, AttributeValue]>): Envelope {
-  return new Envelope(nothing, nothing, resourceAttributesField).withAdded(attributes)
+  const writer = new Writer(256)
+  for (const [key, value] of attributes) writeKeyValue(writer, resourceAttributesField, key, value)
+  return new Envelope(writer.finish(), nothing, resourceAttributesField)
 }
 
 /** Writes a new InstrumentationScope. */

@@ -1,4 +1,4 @@
-import { nested, readKeyValue, writeKeyValue } from './attributes.ts'
+import { nested, writeKeyValue } from './attributes.ts'
 import { bytesOfHex } from './ids.ts'
 import {
   fieldNumber,
@@ -10,9 +10,11 @@ import {
 } from './span-fields.ts'
 import {
   type Cursor,
+  readText,
   readVarint,
   skipValue,
   type Writer,
+  wireBytes,
   wireFixed32,
   wireFixed64,
   wireVarint,
@@ -78,18 +80,7 @@ function writeStatus(writer: Writer, status: SpanStatus): void {
 
 /** Copies every field that the change does not name, in runs, then writes the changed ones. */
 export function writeChanged(writer: Writer, bytes: Uint8Array, change: SpanChange): void {
-  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
-  let runStart = 0
-  while (cursor.at < cursor.end) {
-    const fieldStart = cursor.at
-    const tag = readVarint(cursor)
-    const valueStart = cursor.at
-    skipValue(cursor, tag & 7)
-    if (!isReplaced(tag, bytes, valueStart, change)) continue
-    writer.range(bytes, runStart, fieldStart)
-    runStart = cursor.at
-  }
-  writer.range(bytes, runStart, bytes.length)
+  copyExcept(writer, bytes, (tag, valueAt) => isReplaced(tag, bytes, valueAt, change))
   if (change.traceId !== undefined) writeId(writer, fieldNumber.traceId, change.traceId)
   if (change.spanId !== undefined) writeId(writer, fieldNumber.spanId, change.spanId)
   if (change.parentSpanId !== undefined) writeId(writer, fieldNumber.parentSpanId, change.parentSpanId)
@@ -122,6 +113,42 @@ function isReplaced(tag: number, bytes: Uint8Array, valueAt: number, change: Spa
   }
 }
 
+/** Copies a message without the KeyValue fields of that number whose key is in `keys`. */
+export function copyWithoutKeys(writer: Writer, bytes: Uint8Array, field: number, keys: object): void {
+  const wanted = field * 8 + wireBytes
+  copyExcept(writer, bytes, (tag, valueAt) => tag === wanted && Object.hasOwn(keys, keyAt(bytes, valueAt)))
+}
+
+/** Copies the fields of a message that are not left out, in runs as long as can be. */
+function copyExcept(
+  writer: Writer,
+  bytes: Uint8Array,
+  isLeftOut: (tag: number, valueAt: number) => boolean,
+): void {
+  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
+  let runStart = 0
+  while (cursor.at < cursor.end) {
+    const fieldStart = cursor.at
+    const tag = readVarint(cursor)
+    const valueStart = cursor.at
+    skipValue(cursor, tag & 7)
+    if (!isLeftOut(tag, valueStart)) continue
+    writer.range(bytes, runStart, fieldStart)
+    runStart = cursor.at
+  }
+  writer.range(bytes, runStart, bytes.length)
+}
+
+/** The key of the KeyValue whose length stands at `at`. */
 function keyAt(bytes: Uint8Array, at: number): string {
-  return readKeyValue(nested({ bytes, at, end: bytes.length }))[0]
+  const cursor = nested({ bytes, at, end: bytes.length })
+  while (cursor.at < cursor.end) {
+    const tag = readVarint(cursor)
+    if (tag === ((1 << 3) | wireBytes)) {
+      const text = nested(cursor)
+      return readText(bytes, text.at, text.end)
+    }
+    skipValue(cursor, tag & 7)
+  }
+  return ''
 }

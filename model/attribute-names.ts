@@ -123,6 +123,7 @@ export const attributeNames = {
     'http.request.method_original',
     'The method as sent, where it is not a known one.',
   ],
+  httpRequestHost: ['http.request.header.host', 'Host header.'],
   httpResponseStatusCode: ['http.response.status_code', 'HTTP status.'],
   urlPath: ['url.path', 'Path of the request.'],
   urlQuery: ['url.query', 'Query of the request, values redacted.'],
@@ -137,6 +138,7 @@ export const attributeNames = {
   dbCollectionName: ['db.collection.name', 'Table of the statement.'],
   dbResponseStatusCode: ['db.response.status_code', 'Error code of the server.'],
   dnsQuestionName: ['dns.question.name', 'Name that was asked for.'],
+  dnsQuestionType: ['dns.question.type', 'Record type that was asked for: `A`, `AAAA`, `SRV`, ….'],
   dnsAnswers: ['dns.answers', 'Answers, as text.'],
 } as const satisfies Record<string, readonly [name: string, description: string]>
 

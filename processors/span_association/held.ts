@@ -1,0 +1,186 @@
+import { isNoId } from '../../model/ids.ts'
+import { names } from '../../model/attribute-names.ts'
+import type { SpanGroup } from '../../model/batch.ts'
+import type { Envelope } from '../../model/resource.ts'
+import { type Span, spanKind } from '../../model/span.ts'
+import type { Exchange } from './exchange.ts'
+import { peerOfServer } from './rules/agreement.ts'
+
+export type Layer = 'app' | 'sys' | 'net'
+
+/** An APP span that waits for its trace, with the keys under which it can be found. */
+export interface AppSpan extends HeldSpan {
+  readonly layer: 'app'
+  /** `client`: CLIENT, PRODUCER (Exit); `server`: SERVER, CONSUMER (Entry); `internal`: the others. */
+  readonly side: 'client' | 'server' | 'internal'
+  /** Which trace its SDK says it belongs to, e.g. `w3c|0af7…`, `sw8|<native id>`. */
+  readonly traceKey: string
+  /** What a header written by it names: `w3c|trace|span`, `sw8|segment|span`. */
+  readonly ownKey: string
+  /** What it names as its parent, in the form of `ownKey`; '' for a root. */
+  readonly parentKey: string
+  /** The id of the parent that its SDK gave it, also if another Fullspan rewrote it; '' for a root. */
+  readonly originalParentSpanId: string
+  readonly originalTraceId: string
+  /** Equal for all spans of one resource: its bytes. */
+  readonly resourceKey: string
+  /** `address|port` of the client's end, where a server's span knows it; else ''. */
+  readonly peer: string
+  /** SkyWalking's: its OTLP ids were made by a receiver, so they may yield. */
+  readonly isIdMade: boolean
+}
+
+/** A SYS or NET span: one exchange seen at one observation point. */
+export interface SightSpan extends HeldSpan {
+  readonly layer: 'sys' | 'net'
+  readonly point: string
+  readonly exchangeKey: string
+  readonly responseSeq: number | undefined
+  /** SYS: key of the process; '' for NET. */
+  readonly process: string
+  readonly hostId: string
+  /** Set when it is added to the index. */
+  exchange: Exchange | undefined
+}
+
+export interface HeldSpan {
+  readonly span: Span
+  readonly resource: Envelope
+  readonly scope: Envelope
+  readonly start: bigint
+  readonly end: bigint
+  readonly arrivedMs: number
+  isReleased: boolean
+  /** When the last span came that hangs together with it, as far as was known at the last look. */
+  waitsForMs: number
+  /** The trace id it left with. */
+  leftInTrace: string
+}
+
+export type Held = AppSpan | SightSpan
+
+/** Reads what association needs from a span, and copies its bytes out of the request that it came in. */
+export function holdSpan(group: SpanGroup, borrowed: Span, arrivedMs: number): Held {
+  const span = borrowed.detached()
+  const common = {
+    span,
+    resource: group.resource,
+    scope: group.scope,
+    start: span.startTimeUnixNano,
+    end: span.endTimeUnixNano,
+    arrivedMs,
+    isReleased: false,
+    waitsForMs: 0,
+    leftInTrace: '',
+  }
+  const layer = span.text(names.layer)
+  if (layer === 'sys' || layer === 'net') {
+    return {
+      ...common,
+      layer,
+      point: span.text(names.observationPoint),
+      exchangeKey: exchangeKeyOf(span),
+      responseSeq: span.number(names.keyResponseSeq),
+      process: layer === 'sys' ? span.text(names.keyProcess) : '',
+      hostId: group.resource.text(names.hostId),
+      exchange: undefined,
+    }
+  }
+  return { ...common, layer: 'app', ...identityOf(span, group.resource) }
+}
+
+/**
+ * The key of an exchange, equal at every point that sees it, across NAT: sequence number and hash of the request's first
+ * bytes; for UDP the protocol's own id. Without any of them the exchange stands alone.
+ */
+function exchangeKeyOf(span: Span): string {
+  const seq = span.number(names.keyRequestSeq)
+  const hash = span.text(names.keyRequestHash)
+  const messageId = span.text(names.keyMessageId)
+  if (messageId !== '') return `${messageId}|${hash}`
+  if (seq !== undefined && hash !== '') return `${seq}|${hash}`
+  const responseSeq = span.number(names.keyResponseSeq)
+  // One-way sequence numbers never join without the hash (design §7).
+  if (seq !== undefined && responseSeq !== undefined) return `${seq}|${responseSeq}`
+  return `alone|${span.spanId}`
+}
+
+type Identity = Pick<
+  AppSpan,
+  | 'side'
+  | 'traceKey'
+  | 'ownKey'
+  | 'parentKey'
+  | 'originalParentSpanId'
+  | 'originalTraceId'
+  | 'resourceKey'
+  | 'peer'
+  | 'isIdMade'
+>
+
+function identityOf(span: Span, resource: Envelope): Identity {
+  const rewritten = span.attribute(names.originalParentSpanId)
+  const originalParentSpanId = typeof rewritten === 'string' ? rewritten : noZero(span.parentSpanId)
+  const originalTraceId = span.text(names.originalTraceId) || noZero(span.traceId)
+  const side = sideOf(span.kind)
+  const common = {
+    side,
+    peer: side === 'server' ? (peerOfServer(span) ?? '') : '',
+    originalParentSpanId,
+    originalTraceId,
+    resourceKey: resourceKeyOf(resource),
+  }
+  const segment = span.text('sw8.segment_id')
+  if (segment !== '') {
+    const native = span.text('sw8.trace_id') || resource.text('sw8.trace_id')
+    return {
+      ...common,
+      traceKey: `sw8|${native}`,
+      ownKey: `sw8|${segment}|${span.number('sw8.span_id') ?? 0}`,
+      parentKey: skywalkingParent(span, segment),
+      isIdMade: true,
+    }
+  }
+  return {
+    ...common,
+    traceKey: `w3c|${originalTraceId}`,
+    ownKey: `w3c|${originalTraceId}|${span.spanId}`,
+    parentKey: originalParentSpanId === '' ? '' : `w3c|${originalTraceId}|${originalParentSpanId}`,
+    isIdMade: false,
+  }
+}
+
+/** Within the segment, else the first reference (a link that carries the native ids). */
+function skywalkingParent(span: Span, segment: string): string {
+  const parent = span.number('sw8.parent_span_id') ?? -1
+  if (parent >= 0) return `sw8|${segment}|${parent}`
+  for (const { attributes } of span.links) {
+    const parentSegment = attributes?.['sw8.parent_segment_id']
+    const parentSpan = attributes?.['sw8.parent_span_id']
+    if (typeof parentSegment === 'string' && typeof parentSpan === 'number') {
+      return `sw8|${parentSegment}|${parentSpan}`
+    }
+  }
+  return ''
+}
+
+function sideOf(kind: number): AppSpan['side'] {
+  if (kind === spanKind.client || kind === spanKind.producer) return 'client'
+  if (kind === spanKind.server || kind === spanKind.consumer) return 'server'
+  return 'internal'
+}
+
+function noZero(id: string): string {
+  return isNoId(id) ? '' : id
+}
+
+const resourceKeys = new WeakMap<Envelope, string>()
+
+function resourceKeyOf(resource: Envelope): string {
+  let key = resourceKeys.get(resource)
+  if (key === undefined) {
+    key = Buffer.from(resource.bytes ?? []).toString('latin1')
+    resourceKeys.set(resource, key)
+  }
+  return key
+}

@@ -1,0 +1,162 @@
+import { Observable } from 'rxjs'
+import type { ProcessorContext } from '../../core/component.ts'
+import type { Infer } from '../../core/schema.ts'
+import type { Batch } from '../../model/batch.ts'
+import type { Envelope } from '../../model/resource.ts'
+import { bindByProof } from './bind-by-proof.ts'
+import { collectComponent, type Component } from './component.ts'
+import { type Held, holdSpan } from './held.ts'
+import { createMemory } from './memory.ts'
+import { releaseComponent } from './release.ts'
+import { createRules } from './rules/index.ts'
+import type { schema } from './schema.ts'
+import { createSpanIndex } from './span-index.ts'
+
+/**
+ * Holds spans until their trace is finished, then emits it as one batch. One look at every span when it comes, one when it
+ * has waited `idle_timeout`: if what hangs together with it has waited as long, all of it leaves.
+ */
+export function holdTraces(config: Infer<typeof schema>, context: ProcessorContext) {
+  const index = createSpanIndex()
+  const rules = createRules(index)
+  const linking = { rules, memory: createMemory(config.max_remembered), minConfidence: config.min_confidence }
+  const options = {
+    mode: config.mode,
+    unifyTraceIds: config.trace_ids === 'unify',
+    forwardApp: config.forward_app,
+  }
+  const metrics = createMetrics(context)
+
+  return (input$: Observable<Batch>): Observable<Batch> =>
+    new Observable<Batch>(output => {
+      /** All that is held, in order of arrival. */
+      const alive = new Set<Held>()
+      /** What has not been looked at since it came, in order of arrival. */
+      let unseen: Held[] = []
+      let heldBytes = 0
+      let cancelTick: (() => void) | undefined
+      const detached = new WeakMap<Envelope, Envelope>()
+
+      const subscription = input$.subscribe({
+        next: batch => {
+          take(batch)
+          while (heldBytes > config.max_held_bytes && releaseOldest());
+          scheduleTick()
+        },
+        error: (error: unknown) => output.error(error),
+        complete: () => {
+          for (const held of alive) bindByProof(held, index, rules, context.peers)
+          while (releaseOldest());
+          output.complete()
+        },
+      })
+      return () => {
+        subscription.unsubscribe()
+        cancelTick?.()
+      }
+
+      function take(batch: Batch): void {
+        const nowMs = context.clock.nowMs()
+        for (const group of batch.groups) {
+          const own = { resource: detach(group.resource), scope: detach(group.scope), spans: group.spans }
+          for (const span of group.spans) {
+            const held = holdSpan(own, span, nowMs)
+            index.add(held)
+            alive.add(held)
+            unseen.push(held)
+            heldBytes += span.bytes.length
+          }
+        }
+        metrics.held.record(heldBytes)
+      }
+
+      function detach(envelope: Envelope): Envelope {
+        let own = detached.get(envelope)
+        if (!own) {
+          own = envelope.detached()
+          detached.set(envelope, own)
+        }
+        return own
+      }
+
+      function scheduleTick(): void {
+        cancelTick ??= context.clock.after(Math.max(config.idle_timeout / 10, 20), () => {
+          cancelTick = undefined
+          releaseIdle()
+          if (alive.size > 0) scheduleTick()
+        })
+      }
+
+      /** Looks at each span once it has waited: the last one of a trace to come finds all the others, and lets them go. */
+      function releaseIdle(): void {
+        const nowMs = context.clock.nowMs()
+        let at = 0
+        for (; at < unseen.length && nowMs - unseen[at]!.arrivedMs >= config.idle_timeout; at++) {
+          const held = unseen[at]!
+          if (held.isReleased) continue
+          bindByProof(held, index, rules, context.peers)
+          if (nowMs - held.waitsForMs >= config.idle_timeout) releaseIfIdle(held, nowMs)
+        }
+        if (at > 0) unseen = unseen.slice(at)
+        for (const held of alive) {
+          if (nowMs - held.arrivedMs < config.max_age) break
+          release(collectComponent(held, index, rules, config.max_trace_spans))
+        }
+        index.forgetServedBefore(BigInt(Math.round(nowMs - rememberServedMs)) * 1_000_000n)
+      }
+
+      function releaseIfIdle(held: Held, nowMs: number): void {
+        const component = collectComponent(held, index, rules, config.max_trace_spans)
+        let last = 0
+        forEachMember(component, member => (last = Math.max(last, member.arrivedMs)))
+        if (nowMs - last >= config.idle_timeout) release(component)
+        else forEachMember(component, member => (member.waitsForMs = last))
+      }
+
+      function releaseOldest(): boolean {
+        const [oldest] = alive
+        if (!oldest) return false
+        release(collectComponent(oldest, index, rules, config.max_trace_spans))
+        return true
+      }
+
+      function release(component: Component): void {
+        const { batch, members, withheld, rules: counts } = releaseComponent(component, linking, options)
+        for (const held of members) {
+          index.remove(held)
+          alive.delete(held)
+          heldBytes -= held.span.bytes.length
+        }
+        for (const [rule, count] of counts) metrics.links.add(count, { rule })
+        if (withheld.length > 0) context.drop(withheld, 'forward_app is off')
+        if (config.unsampled === 'drop' && isUnsampled(component)) context.drop(batch, 'unsampled')
+        else if (batch.items > 0) output.next(batch)
+        metrics.held.record(heldBytes)
+      }
+    })
+}
+
+/** What a process served stays known for this long, to decide what was open when a late call was made. */
+const rememberServedMs = 60_000
+
+function forEachMember({ apps, exchanges }: Component, see: (member: Held) => void): void {
+  apps.forEach(see)
+  for (const { members } of exchanges) members.forEach(see)
+}
+
+/** Every header says so, and no SDK sent a span of it all the same. */
+function isUnsampled({ apps, exchanges }: Component): boolean {
+  if (apps.size > 0) return false
+  const headers = [...exchanges].flatMap(exchange => exchange.headers)
+  return headers.length > 0 && headers.every(({ isSampled }) => !isSampled)
+}
+
+function createMetrics({ meter }: ProcessorContext) {
+  return {
+    links: meter.createCounter('fullspan.association.links', { description: 'Parents given, by rule.' }),
+    held: meter.createGauge('fullspan.association.held_bytes', {
+      description: 'Bytes of the spans that wait for their trace.',
+      unit: 'By',
+    }),
+  }
+}

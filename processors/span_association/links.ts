@@ -1,0 +1,205 @@
+import type { Component } from './component.ts'
+import type { Exchange } from './exchange.ts'
+import type { AppSpan, Held, SightSpan } from './held.ts'
+import type { Memory, Remembered } from './memory.ts'
+import type { Rules } from './rules/index.ts'
+
+/** A proposed parent edge, with its rule, its evidence and its confidence (0 to 1). */
+export interface Link {
+  /** A span of the component, or the id of one that is not here. */
+  readonly parent: Held | { readonly spanId: string; readonly traceId: string }
+  readonly rule: string
+  readonly confidence: number
+  readonly evidence: string
+}
+
+export interface Linked {
+  readonly parents: ReadonlyMap<Held, Link>
+  /** SYS span → the APP span that is the same exchange in the same process. */
+  readonly partners: ReadonlyMap<SightSpan, AppSpan>
+}
+
+export interface LinkContext {
+  readonly rules: Rules
+  readonly memory: Memory
+  /** Links below it are not made: no link is better than a wrong one. */
+  readonly minConfidence: number
+}
+
+/**
+ * Gives every span of a component its parent, by the first rule that has one. Between the APP spans of two processes come the
+ * sights of the exchange: caller, `c-p`, interfaces, `s-p`, callee.
+ */
+export function linkComponent(component: Component, { rules, memory, minConfidence }: LinkContext): Linked {
+  const parents = new Map<Held, Link>()
+  const partners = new Map<SightSpan, AppSpan>()
+  const entries = new Map<SightSpan, AppSpan>()
+  const hints = new Map<Exchange, AppSpan>()
+  for (const app of component.apps) linkApp(app)
+  for (const exchange of component.exchanges) linkExchange(exchange)
+  return { parents, partners }
+
+  function propose(child: Held, link: Link): boolean {
+    if (link.confidence < minConfidence || closesRing(child, link.parent)) return false
+    parents.set(child, link)
+    return true
+  }
+
+  function linkApp(app: AppSpan): void {
+    const into = rules.header.exchangeInto(app)
+    if (into && component.exchanges.has(into)) {
+      const { server, tail } = into
+      if (server) {
+        partners.set(server, app)
+        entries.set(server, app)
+      }
+      propose(app, {
+        parent: tail,
+        rule: 'header',
+        confidence: 1,
+        evidence: `parent id in ${nameOf(into, app.parentKey)}`,
+      })
+      return
+    }
+    const left = app.side === 'client' || app.parentKey === '' ? undefined : memory.tail(app.parentKey)
+    if (left && propose(app, late(left))) return
+    const same = rules.sameExchange.sightOf(app)
+    if (same?.sight.exchange && component.exchanges.has(same.sight.exchange)) {
+      partners.set(same.sight, app)
+      if (app.side === 'client') return
+      entries.set(same.sight, app)
+      if (app.parentKey !== '' && !hintCaller(app, same.sight.exchange)) return
+      const { confidence, evidence } = same
+      propose(app, { parent: same.sight, rule: 'same_exchange', confidence, evidence })
+    }
+  }
+
+  /** The callee knows its caller, but no header was seen on the wire (cut, encrypted): then it called this exchange. */
+  function hintCaller(app: AppSpan, exchange: Exchange): boolean {
+    const caller = [...component.apps].find(({ ownKey }) => ownKey === app.parentKey)
+    if (!caller || caller.side !== 'client' || exchange.headers.length > 0) return false
+    hints.set(exchange, caller)
+    return true
+  }
+
+  function linkExchange(exchange: Exchange): void {
+    const { path, head } = exchange
+    for (let at = 1; at < path.length; at++) {
+      propose(path[at]!, {
+        parent: path[at - 1]!,
+        rule: ruleOfKey(exchange),
+        confidence: 1,
+        evidence: exchange.key,
+      })
+    }
+    const caller = callerOf(exchange)
+    if (caller) propose(head, caller)
+    const written = rules.header.callerOf(exchange)
+    if (written?.kind === 'span' && exchange.client) partners.set(exchange.client, written.app)
+  }
+
+  function callerOf(exchange: Exchange): Link | undefined {
+    return (
+      byHeader(exchange) ??
+      byHint(exchange) ??
+      byRequestId(exchange) ??
+      bySameExchange(exchange) ??
+      byThread(exchange) ??
+      byMemory(exchange)
+    )
+  }
+
+  function byHeader(exchange: Exchange): Link | undefined {
+    const caller = rules.header.callerOf(exchange)
+    if (!caller) return undefined
+    const { header } = caller
+    const common = {
+      rule: 'header',
+      confidence: 1,
+      evidence: `${header.name} ${header.key.split('|').at(-1)}`,
+    }
+    if (caller.kind === 'span') return { parent: caller.app, ...common }
+    if (caller.kind === 'exchange')
+      return { parent: caller.exchange.tail, ...common, evidence: `${header.name} passed on` }
+    if (header.spanId === '' || byRequestId(exchange) || byMemory(exchange)) return undefined
+    return {
+      parent: { spanId: header.spanId, traceId: header.traceId },
+      ...common,
+      evidence: `sampled ${header.name}`,
+    }
+  }
+
+  function byHint(exchange: Exchange): Link | undefined {
+    const app = hints.get(exchange)
+    if (!app) return undefined
+    return {
+      parent: app,
+      rule: 'same_exchange',
+      confidence: 0.9,
+      evidence: 'the span served names it as its parent',
+    }
+  }
+
+  function byRequestId(exchange: Exchange): Link | undefined {
+    const outer = rules.requestId(exchange)
+    if (!outer) return undefined
+    return {
+      parent: outer.tail,
+      rule: 'request_id',
+      confidence: 1,
+      evidence: `X-Request-ID ${exchange.requestId}`,
+    }
+  }
+
+  function bySameExchange(exchange: Exchange): Link | undefined {
+    const found = exchange.client && rules.sameExchange.appOf(exchange.client)
+    if (!found || !exchange.client) return undefined
+    partners.set(exchange.client, found.app)
+    return {
+      parent: found.app,
+      rule: 'same_exchange',
+      confidence: found.confidence,
+      evidence: found.evidence,
+    }
+  }
+
+  /** Under the APP span that stands for the request, where there is one; an inner one could only be guessed. */
+  function byThread(exchange: Exchange): Link | undefined {
+    const link = exchange.client && rules.thread(exchange.client)
+    if (!link) return undefined
+    const { server, ...rest } = link
+    return { parent: entries.get(server) ?? server, ...rest }
+  }
+
+  /** What it belongs to has left already. */
+  function byMemory(exchange: Exchange): Link | undefined {
+    const same = memory.tail(exchange.key)
+    if (same) return late(same)
+    for (const { key } of exchange.headers) {
+      const left = rules.header.nested(key) && memory.span(key)
+      if (left) return late(left)
+    }
+    return undefined
+  }
+
+  function closesRing(child: Held, parent: Link['parent']): boolean {
+    let above: Link['parent'] | undefined = parent
+    while (above && 'span' in above) {
+      if (above === child) return true
+      above = parents.get(above)?.parent
+    }
+    return false
+  }
+}
+
+function late(left: Remembered): Link {
+  return { parent: left, rule: 'late', confidence: 1, evidence: 'joined what had left before' }
+}
+
+function ruleOfKey(exchange: Exchange): string {
+  return /^\d+\|/.test(exchange.key) ? 'tcp_seq' : 'message_id'
+}
+
+function nameOf(exchange: Exchange, key: string): string {
+  return exchange.headers.find(header => header.key === key)?.name ?? 'header'
+}

@@ -1,0 +1,97 @@
+import { names } from '../../../model/attribute-names.ts'
+import type { Span } from '../../../model/span.ts'
+import type { AppSpan, SightSpan } from '../held.ts'
+
+/**
+ * Whether an APP span and a SYS span can be the same exchange by what both know of it, and at least one thing they know is the
+ * same. Attribute names: today's semantic conventions, those before 1.21 (`net.peer.*`, `http.method`), and SkyWalking's tags.
+ */
+export function agree({ span: app, side }: AppSpan, { span: sight }: SightSpan): boolean {
+  const facts: [unknown, unknown][] = [
+    [protocolOfApp(app), protocolOfSight(sight)],
+    [upper(app, ['http.request.method', 'http.method']), upper(sight, [names.httpRequestMethod])],
+    [
+      numeric(app, ['http.response.status_code', 'http.status_code']),
+      sight.number(names.httpResponseStatusCode),
+    ],
+    [pathOf(app), sight.text(names.urlPath) || undefined],
+    [databaseOperation(app), upper(sight, [names.dbOperationName])],
+  ]
+  if (side === 'client') facts.push([serverPort(app), sight.number(names.serverPort)])
+  let equal = 0
+  for (const [ours, theirs] of facts) {
+    if (ours === undefined || theirs === undefined) continue
+    if (ours !== theirs) return false
+    equal++
+  }
+  return equal > 0
+}
+
+/** `address|port` of the client's end as a SERVER span names it, if the port is one. */
+export function peerOfServer(app: Span): string | undefined {
+  const address = first(app, ['network.peer.address', 'net.sock.peer.addr', 'net.peer.ip', 'client.address'])
+  const port = numeric(app, ['network.peer.port', 'net.sock.peer.port', 'net.peer.port', 'client.port'])
+  if (address === undefined || port === undefined) return undefined
+  return `${address.replace(/^::ffff:(?=\d+\.)/, '')}|${port}`
+}
+
+function serverPort(app: Span): number | undefined {
+  return numeric(app, ['server.port', 'network.peer.port', 'net.peer.port', 'net.sock.peer.port'])
+}
+
+/** `http`, `redis`, `sql`, …: only as fine as both sides can tell. */
+function protocolOfApp(app: Span): string | undefined {
+  const database = first(app, ['db.system.name', 'db.system', 'db.type'])
+  if (database !== undefined) return family(database)
+  return first(app, ['http.request.method', 'http.method', 'url.full', 'http.url']) === undefined
+    ? undefined
+    : 'http'
+}
+
+function protocolOfSight(sight: Span): string | undefined {
+  const database = first(sight, [names.dbSystemName])
+  return database === undefined ? first(sight, [names.networkProtocolName]) : family(database)
+}
+
+function family(database: string): string {
+  const name = database.toLowerCase()
+  return name === 'mysql' || name === 'mariadb' || name === 'sql' ? 'sql' : name
+}
+
+function pathOf(app: Span): string | undefined {
+  const path = first(app, ['url.path', 'http.target', 'url.full', 'http.url', 'url'])
+  if (path === undefined) return undefined
+  const afterHost = /^[a-z]+:\/\/[^/?#]*/i.exec(path)
+  const rest = afterHost ? path.slice(afterHost[0].length) : path.startsWith('/') ? path : undefined
+  if (rest === undefined) return undefined
+  return rest.split(/[?#]/, 1)[0] || '/'
+}
+
+/** A Redis command or an SQL verb, in capitals. */
+function databaseOperation(app: Span): string | undefined {
+  const named = upper(app, ['db.operation.name', 'db.operation'])
+  if (named !== undefined) return named
+  const text = first(app, ['db.query.text', 'db.statement'])
+  return text === undefined ? undefined : /^\s*([a-z]+)/i.exec(text)?.[1]?.toUpperCase()
+}
+
+function upper(span: Span, keys: readonly string[]): string | undefined {
+  return first(span, keys)?.toUpperCase()
+}
+
+function first(span: Span, keys: readonly string[]): string | undefined {
+  for (const key of keys) {
+    const value = span.text(key)
+    if (value !== '') return value
+  }
+  return undefined
+}
+
+function numeric(span: Span, keys: readonly string[]): number | undefined {
+  for (const key of keys) {
+    const value = span.attribute(key)
+    if (typeof value === 'number') return value
+    if (typeof value === 'string' && /^\d+$/.test(value)) return Number(value)
+  }
+  return undefined
+}

@@ -1,0 +1,72 @@
+import type { ObjectSchema } from '../../core/schema.ts'
+
+export const schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    mode: {
+      type: 'string',
+      enum: ['attach', 'rewrite'],
+      default: 'attach',
+      description:
+        '`attach` leaves APP spans and their parents alone and hangs SYS and NET spans beside them. `rewrite` puts SYS and NET spans between the APP spans and keeps the old parent as an attribute.',
+    },
+    idle_timeout: {
+      type: 'string',
+      format: 'duration',
+      default: '10s',
+      description: 'A trace leaves when no span of it came for this long. SDKs send up to 5 s late.',
+    },
+    max_age: {
+      type: 'string',
+      format: 'duration',
+      default: '2m',
+      description: 'A trace leaves when its first span came this long ago, even if more are coming.',
+    },
+    max_held_bytes: {
+      type: 'string',
+      format: 'size',
+      default: '256MiB',
+      description: 'Spans held at once, in bytes. Above it the oldest traces leave first.',
+    },
+    max_trace_spans: {
+      type: 'integer',
+      minimum: 1,
+      default: 10000,
+      description: 'A trace of more spans leaves in pieces.',
+    },
+    max_remembered: {
+      type: 'integer',
+      minimum: 0,
+      default: 200000,
+      description: 'Keys of traces that have left, kept so that late spans join them.',
+    },
+    min_confidence: {
+      type: 'number',
+      minimum: 0,
+      maximum: 1,
+      default: 0.8,
+      description: 'Links that are less sure are not made: no link is better than a wrong one.',
+    },
+    forward_app: {
+      type: 'boolean',
+      default: true,
+      description:
+        'false: APP spans are used but not forwarded, because SDKs also send them to the back end themselves.',
+    },
+    trace_ids: {
+      type: 'string',
+      enum: ['keep', 'unify'],
+      default: 'keep',
+      description:
+        '`keep`: OpenTelemetry trace ids are never rewritten; a second one in a trace gets a span link. `unify`: the one nearest the root for all.',
+    },
+    unsampled: {
+      type: 'string',
+      enum: ['drop', 'keep'],
+      default: 'drop',
+      description:
+        'What becomes of SYS and NET spans of requests whose `traceparent` says that they are not sampled.',
+    },
+  },
+} as const satisfies ObjectSchema

@@ -1,0 +1,157 @@
+import { names } from '../../model/attribute-names.ts'
+import { createBindings, type Bindings } from './bindings.ts'
+import { Exchange } from './exchange.ts'
+import type { AppSpan, Held, SightSpan } from './held.ts'
+
+/** What a process did that still matters: what it served and what it called. */
+export interface ProcessHistory {
+  /** Its `s-p` sights, also those that have left already: they decide what was open when. */
+  readonly served: SightSpan[]
+  /** Its `c-p` sights that are held. */
+  readonly called: SightSpan[]
+}
+
+/** Everything held, found by the keys that could join it to others. Every span is looked at once, when it comes. */
+export interface SpanIndex {
+  add(held: Held): void
+  /** Forgets a span that left or was dropped, but for what `served` keeps. */
+  remove(held: Held): void
+  /** Forgets what processes served before this time. */
+  forgetServedBefore(unixNano: bigint): void
+  readonly appsByTrace: ReadonlyMap<string, ReadonlySet<AppSpan>>
+  readonly appByKey: ReadonlyMap<string, AppSpan>
+  readonly appsByParent: ReadonlyMap<string, ReadonlySet<AppSpan>>
+  readonly appsByResource: ReadonlyMap<string, ReadonlySet<AppSpan>>
+  /** SERVER spans by the client's end that they name, `address|port`. */
+  readonly appsByPeer: ReadonlyMap<string, ReadonlySet<AppSpan>>
+  readonly exchangesByHeader: ReadonlyMap<string, ReadonlySet<Exchange>>
+  readonly exchangesByTrace: ReadonlyMap<string, ReadonlySet<Exchange>>
+  readonly exchangesByRequestId: ReadonlyMap<string, ReadonlySet<Exchange>>
+  /** `s-p` sights by the far end of their socket, `address|port`. */
+  readonly servedByPeer: ReadonlyMap<string, ReadonlySet<SightSpan>>
+  readonly processes: ReadonlyMap<string, ProcessHistory>
+  readonly bindings: Bindings
+}
+
+export function createSpanIndex(): SpanIndex {
+  const appsByTrace = new Map<string, Set<AppSpan>>()
+  const appByKey = new Map<string, AppSpan>()
+  const appsByParent = new Map<string, Set<AppSpan>>()
+  const appsByResource = new Map<string, Set<AppSpan>>()
+  const appsByPeer = new Map<string, Set<AppSpan>>()
+  const exchangesByKey = new Map<string, Set<Exchange>>()
+  const exchangesByHeader = new Map<string, Set<Exchange>>()
+  const exchangesByTrace = new Map<string, Set<Exchange>>()
+  const exchangesByRequestId = new Map<string, Set<Exchange>>()
+  const servedByPeer = new Map<string, Set<SightSpan>>()
+  const processes = new Map<string, ProcessHistory>()
+
+  function addApp(app: AppSpan): void {
+    put(appsByTrace, app.traceKey, app)
+    put(appsByResource, app.resourceKey, app)
+    if (!appByKey.has(app.ownKey)) appByKey.set(app.ownKey, app)
+    if (app.parentKey !== '') put(appsByParent, app.parentKey, app)
+    if (app.peer !== '') put(appsByPeer, app.peer, app)
+  }
+
+  function removeApp(app: AppSpan): void {
+    take(appsByTrace, app.traceKey, app)
+    take(appsByResource, app.resourceKey, app)
+    if (appByKey.get(app.ownKey) === app) appByKey.delete(app.ownKey)
+    take(appsByParent, app.parentKey, app)
+    take(appsByPeer, app.peer, app)
+  }
+
+  function addSight(sight: SightSpan): void {
+    let exchange = [...(exchangesByKey.get(sight.exchangeKey) ?? [])].find(known => known.fits(sight))
+    if (!exchange) {
+      exchange = new Exchange(sight.exchangeKey)
+      put(exchangesByKey, sight.exchangeKey, exchange)
+    }
+    exchange.add(sight)
+    for (const header of exchange.headers) {
+      put(exchangesByHeader, header.key, exchange)
+      put(exchangesByTrace, header.traceKey, exchange)
+    }
+    if (exchange.requestId !== '') put(exchangesByRequestId, exchange.requestId, exchange)
+    if (sight.process !== '') addToProcess(sight)
+  }
+
+  function addToProcess(sight: SightSpan): void {
+    let history = processes.get(sight.process)
+    if (!history) {
+      history = { served: [], called: [] }
+      processes.set(sight.process, history)
+    }
+    if (sight.point === 'c-p') history.called.push(sight)
+    if (sight.point !== 's-p') return
+    history.served.push(sight)
+    put(servedByPeer, peerOf(sight), sight)
+  }
+
+  /** An exchange leaves whole, so what goes with its first sight goes for all. */
+  function removeSight(sight: SightSpan): void {
+    const { exchange } = sight
+    if (exchange) {
+      take(exchangesByKey, exchange.key, exchange)
+      take(exchangesByRequestId, exchange.requestId, exchange)
+      for (const header of exchange.headers) {
+        take(exchangesByHeader, header.key, exchange)
+        take(exchangesByTrace, header.traceKey, exchange)
+      }
+    }
+    const history = processes.get(sight.process)
+    if (!history) return
+    removeFrom(history.called, sight)
+    take(servedByPeer, peerOf(sight), sight)
+  }
+
+  function forgetServedBefore(unixNano: bigint): void {
+    for (const [key, history] of processes) {
+      let kept = 0
+      for (const sight of history.served) {
+        if (!sight.isReleased || sight.end >= unixNano) history.served[kept++] = sight
+      }
+      history.served.length = kept
+      if (kept === 0 && history.called.length === 0) processes.delete(key)
+    }
+  }
+
+  return {
+    add: held => (held.layer === 'app' ? addApp(held) : addSight(held)),
+    remove: held => (held.layer === 'app' ? removeApp(held) : removeSight(held)),
+    forgetServedBefore,
+    appsByTrace,
+    appByKey,
+    appsByParent,
+    appsByResource,
+    appsByPeer,
+    exchangesByHeader,
+    exchangesByTrace,
+    exchangesByRequestId,
+    servedByPeer,
+    processes,
+    bindings: createBindings(),
+  }
+}
+
+/** `address|port` of the far end of a server's socket. */
+export function peerOf({ span }: SightSpan): string {
+  return `${span.text(names.networkPeerAddress)}|${span.number(names.networkPeerPort) ?? 0}`
+}
+
+function put<T>(map: Map<string, Set<T>>, key: string, value: T): void {
+  const known = map.get(key)
+  if (known) known.add(value)
+  else map.set(key, new Set([value]))
+}
+
+function take<T>(map: Map<string, Set<T>>, key: string, value: T): void {
+  const known = map.get(key)
+  if (known?.delete(value) && known.size === 0) map.delete(key)
+}
+
+function removeFrom<T>(list: T[], value: T): void {
+  const at = list.indexOf(value)
+  if (at >= 0) list.splice(at, 1)
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The capturing process: loads the programs and carries what they see to the reader. */
+#include "capture.h"
+#include "interfaces.h"
+#include "output.h"
+#include "privileges.h"
+#include "probe.h"
+#include "process.h"
+#include "probe.skel.h"
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORT_OWN 1 /* as in maps.bpf.h */
+#define PORT_UDP 2
+#define POLL_MS 10
+#define SECOND_NS 1000000000ull
+#define RESCAN_NS (20 * 1000000ull) /* at most that often because of an unknown interface */
+#define MAX_CPUS 1024
+#define STEP_NS (50 * 1000000ll) /* the wall clock moved that much against the monotonic one within a second: a step */
+
+struct capture {
+	const struct settings *settings;
+	struct progress *progress;
+	struct tiers tiers;
+	struct probe_bpf *skeleton;
+	struct ring_buffer *ring;
+	struct output output;
+	uint64_t lost_told[LOSS_REASONS];
+	uint64_t socket_full;
+	uint64_t seen_told;
+	uint64_t second_at_ns;
+	uint64_t scanned_at_ns;
+	int64_t clock_offset_ns;
+};
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return time.tv_sec * SECOND_NS + time.tv_nsec;
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (getenv("FULLSPAN_PROBE_DEBUG") && level != LIBBPF_DEBUG)
+		return vfprintf(stderr, format, arguments);
+	return 0;
+}
+
+static bool has_tracepoint(const struct btf *btf, const char *name)
+{
+	char type[64];
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+}
+
+bool capture_check(struct tiers *tiers, char *reason, size_t reason_size)
+{
+	char missing[256];
+	struct btf *btf;
+	bool has_sys;
+
+	libbpf_set_print(quiet);
+	privileges_missing(missing, sizeof(missing));
+	if (missing[0]) {
+		snprintf(reason, reason_size, "needs root, or these capabilities: %s", missing);
+		return false;
+	}
+	btf = btf__load_vmlinux_btf();
+	if (!btf) {
+		snprintf(reason, reason_size, "the kernel has no BTF (/sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF)");
+		return false;
+	}
+	has_sys = has_tracepoint(btf, "sock_send_length") && has_tracepoint(btf, "sock_recv_length");
+	tiers->has_send_start = has_tracepoint(btf, "tcp_sendmsg_locked");
+	tiers->has_net = btf__find_by_name_kind(btf, "bpf_dynptr_from_skb", BTF_KIND_FUNC) > 0;
+	btf__free(btf);
+	if (!has_sys) {
+		snprintf(reason, reason_size, "the kernel is older than 6.3 (no tracepoint sock_send_length)");
+		return false;
+	}
+	tiers->sys = tiers->has_send_start ? "tp_btf/sock_send_length tp_btf/tcp_sendmsg_locked" : "tp_btf/sock_send_length";
+	tiers->net = tiers->has_net ? "tp_btf/net_dev_queue tp_btf/netif_receive_skb" : "none";
+	return true;
+}
+
+static void set_port_flag(struct probe_bpf *skeleton, const struct number_list *ports, uint8_t flag)
+{
+	uint32_t i;
+
+	for (i = 0; i < ports->count; i++)
+		skeleton->rodata->port_flags[ports->values[i] & 0xffff] |= flag;
+}
+
+static bool load(struct capture *capture)
+{
+	const struct settings *settings = capture->settings;
+	struct probe_bpf *skeleton = probe_bpf__open();
+
+	if (!skeleton)
+		return false;
+	skeleton->rodata->max_payload = settings->max_payload;
+	skeleton->rodata->max_packet_payload = settings->max_packet_payload;
+	skeleton->rodata->ring_bytes = settings->ring_bytes;
+	set_port_flag(skeleton, &settings->own_ports, PORT_OWN);
+	set_port_flag(skeleton, &settings->udp_ports, PORT_UDP);
+	bpf_map__set_max_entries(skeleton->maps.events, settings->ring_bytes);
+	bpf_program__set_autoload(skeleton->progs.tcp_send_started, capture->tiers.has_send_start);
+	bpf_program__set_autoload(skeleton->progs.packet_transmitted, capture->tiers.has_net);
+	bpf_program__set_autoload(skeleton->progs.packet_received, capture->tiers.has_net);
+	if (probe_bpf__load(skeleton) < 0) {
+		probe_bpf__destroy(skeleton);
+		return false;
+	}
+	capture->skeleton = skeleton;
+	return true;
+}
+
+/* The kernel says only at loading whether tracing programs may read packets (6.12): without, NET is left out. */
+static bool load_best(struct capture *capture)
+{
+	if (load(capture))
+		return true;
+	if (!capture->tiers.has_net)
+		return false;
+	capture->tiers.has_net = false;
+	capture->tiers.net = "none";
+	return load(capture);
+}
+
+static void tell_own_pid(struct capture *capture, uint32_t pid)
+{
+	uint8_t yes = 1;
+
+	bpf_map_update_elem(bpf_map__fd(capture->skeleton->maps.own_processes), &pid, &yes, BPF_ANY);
+}
+
+static bool attach(struct capture *capture)
+{
+	struct probe_bpf *skeleton = capture->skeleton;
+	char buffer[256];
+	uint32_t i;
+	int fd;
+
+	for (i = 0; i < capture->settings->own_pids.count; i++)
+		tell_own_pid(capture, capture->settings->own_pids.values[i]);
+	tell_own_pid(capture, getpid());
+	tell_own_pid(capture, getppid());
+	if (probe_bpf__attach(skeleton) < 0)
+		return false;
+	/* Running the iterator is reading it to its end. */
+	fd = bpf_iter_create(bpf_link__fd(skeleton->links.seed_sockets));
+	if (fd < 0)
+		return false;
+	while (read(fd, buffer, sizeof(buffer)) > 0)
+		;
+	close(fd);
+	bpf_link__destroy(skeleton->links.seed_sockets);
+	skeleton->links.seed_sockets = NULL;
+	return true;
+}
+
+static size_t read_line(const char *path, char *to, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? 0 : read(fd, to, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	to[length > 0 ? length : 0] = 0;
+	to[strcspn(to, "\n")] = 0;
+	return strlen(to);
+}
+
+static void send_host(struct capture *capture)
+{
+	struct host_record record = { 0 };
+	char boot_id[64], host_id[64], digits[33];
+	struct utsname names;
+	struct stat status;
+	size_t i, n = 0;
+
+	read_line("/proc/sys/kernel/random/boot_id", boot_id, sizeof(boot_id));
+	for (i = 0; boot_id[i] && n < 32; i++)
+		if (boot_id[i] != '-')
+			digits[n++] = boot_id[i];
+	digits[n] = 0;
+	for (i = 0; i < n / 2; i++)
+		sscanf(digits + 2 * i, "%2hhx", &record.boot_id[i]);
+	if (!read_line("/etc/machine-id", host_id, sizeof(host_id)))
+		memcpy(host_id, digits, sizeof(digits));
+	uname(&names);
+	record.netns = stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
+	record.host_id_length = strlen(host_id);
+	record.host_name_length = strlen(names.nodename);
+	record.kernel_release_length = strlen(names.release);
+	record.sys_tier_length = strlen(capture->tiers.sys);
+	record.net_tier_length = strlen(capture->tiers.net);
+	record.head.type = RECORD_HOST;
+	record.head.version = PROBE_PROTOCOL_VERSION;
+	record.head.length = sizeof(record) + record.host_id_length + record.host_name_length + record.kernel_release_length +
+			     record.sys_tier_length + record.net_tier_length;
+	output_fact(&capture->output,
+		    (struct part[]){ { &record, sizeof(record) },
+				     { host_id, record.host_id_length },
+				     { names.nodename, record.host_name_length },
+				     { names.release, record.kernel_release_length },
+				     { capture->tiers.sys, record.sys_tier_length },
+				     { capture->tiers.net, record.net_tier_length } },
+		    6);
+}
+
+static void send_clock(struct capture *capture)
+{
+	struct clock_record record = { .head = { sizeof(record), RECORD_CLOCK, PROBE_PROTOCOL_VERSION } };
+	uint64_t before = now(CLOCK_MONOTONIC);
+	int64_t offset, moved;
+
+	record.realtime_ns = now(CLOCK_REALTIME);
+	record.monotonic_ns = before + (now(CLOCK_MONOTONIC) - before) / 2;
+	offset = record.realtime_ns - record.monotonic_ns;
+	moved = offset - capture->clock_offset_ns;
+	record.stepped = capture->clock_offset_ns && (moved > STEP_NS || moved < -STEP_NS);
+	capture->clock_offset_ns = offset;
+	output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1);
+}
+
+static void send_gap(struct capture *capture)
+{
+	struct gap_record record = { .head = { sizeof(record), RECORD_GAP, PROBE_PROTOCOL_VERSION } };
+
+	record.from_ns = capture->progress->gap_from_ns;
+	record.to_ns = now(CLOCK_MONOTONIC);
+	if (record.from_ns)
+		output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1);
+}
+
+/* Times that a program was skipped because it was running on that processor already. */
+static uint64_t count_missed(struct capture *capture)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, capture->skeleton->obj) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (bpf_program__fd(program) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0)
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
+static void send_loss(struct capture *capture)
+{
+	static struct {
+		uint64_t seen;
+		uint64_t lost[LOSS_REASONS];
+	} counts[MAX_CPUS];
+	struct loss_record record = { .head = { sizeof(record), RECORD_LOSS, PROBE_PROTOCOL_VERSION } };
+	uint64_t total[LOSS_REASONS] = { 0 };
+	int cpus = libbpf_num_possible_cpus(), cpu, reason;
+	uint32_t zero = 0;
+
+	if (cpus < 1 || cpus > MAX_CPUS ||
+	    bpf_map_lookup_elem(bpf_map__fd(capture->skeleton->maps.counts), &zero, counts) < 0)
+		return;
+	for (cpu = 0; cpu < cpus; cpu++) {
+		record.seen += counts[cpu].seen;
+		for (reason = 0; reason < LOSS_REASONS; reason++)
+			total[reason] += counts[cpu].lost[reason];
+	}
+	total[LOSS_SOCKET_FULL] = capture->socket_full;
+	total[LOSS_MISSED] = count_missed(capture);
+	record.seen += total[LOSS_MISSED];
+	if (record.seen == capture->seen_told)
+		return;
+	for (reason = 0; reason < LOSS_REASONS; reason++)
+		record.lost[reason] = total[reason] - capture->lost_told[reason];
+	record.time_ns = now(CLOCK_MONOTONIC);
+	if (!output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1))
+		return;
+	capture->seen_told = record.seen;
+	memcpy(capture->lost_told, total, sizeof(total));
+}
+
+static void scan_interfaces(struct capture *capture)
+{
+	capture->scanned_at_ns = now(CLOCK_MONOTONIC);
+	interfaces_scan(&capture->output);
+}
+
+static int take_record(void *context, void *data, size_t size)
+{
+	const struct packet_record *packet = data;
+	const struct record *head = data;
+	struct capture *capture = context;
+
+	if (head->type == RECORD_PROCESS_SEEN) {
+		process_send(&capture->output, data);
+		return 0;
+	}
+	if (head->type == RECORD_PACKET && !interfaces_know(packet->netns, packet->interface_index) &&
+	    now(CLOCK_MONOTONIC) - capture->scanned_at_ns > RESCAN_NS)
+		scan_interfaces(capture);
+	if (!output_event(&capture->output, data, head->length < size ? head->length : size))
+		capture->socket_full++;
+	return 0;
+}
+
+/* What the ring held up to now has been handed over: a gap, should this process die, begins here. */
+static void carry(struct capture *capture)
+{
+	uint64_t until = now(CLOCK_MONOTONIC);
+
+	ring_buffer__consume(capture->ring);
+	output_flush(&capture->output);
+	if (!output_is_waiting(&capture->output))
+		capture->progress->complete_until_ns = until;
+}
+
+static void do_every_second(struct capture *capture)
+{
+	uint64_t time = now(CLOCK_MONOTONIC);
+
+	if (time - capture->second_at_ns < SECOND_NS)
+		return;
+	capture->second_at_ns = time;
+	send_clock(capture);
+	send_loss(capture);
+	scan_interfaces(capture);
+}
+
+static int open_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void watch(int epoll, int fd, uint32_t what)
+{
+	struct epoll_event event = { .events = what, .data.fd = fd };
+
+	epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Until the reader is gone or a signal asks for the end. */
+static void loop(struct capture *capture)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC), signals = open_signals(), count, i;
+	struct epoll_event found[4];
+	bool is_ending = false;
+
+	watch(epoll, ring_buffer__epoll_fd(capture->ring), EPOLLIN);
+	watch(epoll, capture->output.fd, EPOLLRDHUP);
+	watch(epoll, signals, EPOLLIN);
+	while (!is_ending && !capture->output.is_closed) {
+		carry(capture);
+		do_every_second(capture);
+		count = epoll_wait(epoll, found, 4, POLL_MS);
+		for (i = 0; i < count; i++) {
+			if (found[i].data.fd == signals)
+				is_ending = true;
+			if (found[i].data.fd != capture->output.fd)
+				continue;
+			/* A reader that shut down only its own direction still takes what is left. */
+			is_ending = true;
+			capture->output.is_closed = found[i].events & (EPOLLHUP | EPOLLERR);
+		}
+	}
+}
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "fullspan-probe: %s: %s\n", what, strerror(errno));
+	return EXIT_CANNOT_RUN;
+}
+
+int capture_run(const struct settings *settings, struct progress *progress)
+{
+	struct capture capture = { .settings = settings, .progress = progress };
+	char reason[512];
+
+	if (!capture_check(&capture.tiers, reason, sizeof(reason))) {
+		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
+		return EXIT_CANNOT_RUN;
+	}
+	if (!settings->has_net) {
+		capture.tiers.has_net = false;
+		capture.tiers.net = "off";
+	}
+	if (!output_open(&capture.output, settings->fd))
+		return fail("cannot use the descriptor given by --fd");
+	if (!load_best(&capture))
+		return fail("the kernel refused the programs (FULLSPAN_PROBE_DEBUG=1 says why)");
+	if (!attach(&capture))
+		return fail("cannot attach");
+	capture.ring = ring_buffer__new(bpf_map__fd(capture.skeleton->maps.events), take_record, &capture, NULL);
+	if (!capture.ring)
+		return fail("cannot read the ring");
+
+	send_host(&capture);
+	send_clock(&capture);
+	send_gap(&capture);
+	scan_interfaces(&capture);
+	progress->was_capturing = true;
+	capture.second_at_ns = now(CLOCK_MONOTONIC);
+	loop(&capture);
+
+	/* Nothing new is seen from here; what was is handed over as far as the reader takes it. */
+	probe_bpf__detach(capture.skeleton);
+	carry(&capture);
+	send_loss(&capture);
+	output_flush(&capture.output);
+	ring_buffer__free(capture.ring);
+	probe_bpf__destroy(capture.skeleton);
+	return 0;
+}

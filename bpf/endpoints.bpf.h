@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The two ends of a socket, and what tells one connection from another. */
+#ifndef FULLSPAN_ENDPOINTS_BPF_H
+#define FULLSPAN_ENDPOINTS_BPF_H
+
+#include "maps.bpf.h"
+
+/* An IPv4-mapped address becomes IPv4: two hops of one packet would never match otherwise. */
+static __always_inline bool is_mapped(const __u32 *words)
+{
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline void fold_mapped(struct endpoints *ends)
+{
+	__u32 *local = (__u32 *)ends->local, *remote = (__u32 *)ends->remote;
+	bool no_remote = !remote[0] && !remote[1] && !remote[2] && !remote[3];
+
+	if (!is_mapped(local) && !is_mapped(remote))
+		return;
+	if (!is_mapped(remote) && !no_remote)
+		return;
+	ends->family = 4;
+	local[0] = local[3];
+	remote[0] = remote[3];
+	local[1] = local[2] = local[3] = 0;
+	remote[1] = remote[2] = remote[3] = 0;
+}
+
+static __always_inline bool endpoints_of(struct sock *sk, struct endpoints *ends)
+{
+	__u32 *local = (__u32 *)ends->local, *remote = (__u32 *)ends->remote;
+	__u16 family = sk->__sk_common.skc_family;
+
+	__builtin_memset(ends, 0, sizeof(*ends));
+	ends->local_port = sk->__sk_common.skc_num;
+	ends->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	ends->protocol = sk->sk_protocol;
+	if (family == AF_INET) {
+		ends->family = 4;
+		local[0] = sk->__sk_common.skc_rcv_saddr;
+		remote[0] = sk->__sk_common.skc_daddr;
+		return true;
+	}
+	if (family != AF_INET6)
+		return false;
+	ends->family = 6;
+	for (int i = 0; i < 4; i++) {
+		local[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+		remote[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
+	}
+	fold_mapped(ends);
+	return true;
+}
+
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return sk->__sk_common.skc_net.net->ns.inum;
+}
+
+static __always_inline bool is_unset(const __u8 *address)
+{
+	const __u32 *words = (const __u32 *)address;
+
+	return !words[0] && !words[1] && !words[2] && !words[3];
+}
+
+static __always_inline bool is_loopback(const struct endpoints *ends)
+{
+	const __u32 *words = (const __u32 *)ends->local;
+
+	if (ends->family == 4)
+		return ends->local[0] == 127;
+	return !words[0] && !words[1] && !words[2] && words[3] == bpf_htonl(1);
+}
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture.h"
+#include "privileges.h"
+#include "probe.h"
+#include "supervisor.h"
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIN_PAYLOAD 32 /* datagrams are recognised by that many bytes */
+
+static const char help[] =
+	"fullspan-probe: streams what sockets and network interfaces of this machine carry, as records, to a socket.\n"
+	"\n"
+	"  --fd N                     inherited stream socket that the records go to (required)\n"
+	"  --own-pid PID              process of Fullspan itself: its traffic is left out (repeatable, or comma-separated)\n"
+	"  --own-port PORT            port that Fullspan listens on: likewise\n"
+	"  --udp-port PORT            datagrams from and to this port are captured (default 53)\n"
+	"  --max-payload BYTES        captured head of each send and receive (32 to 8192, default 1024)\n"
+	"  --max-packet-payload BYTES captured head of each packet (default: as --max-payload)\n"
+	"  --ring-bytes BYTES         buffer between kernel and probe (a power of two, default 16777216)\n"
+	"  --no-net                   system calls only, no packets\n"
+	"  --check                    says what this machine allows; exits with 0 or 3\n"
+	"\n"
+	"Exit codes: 0 the reader is gone or a signal came, 2 wrong arguments, 3 cannot capture here.\n";
+
+static void complain(const char *option, const char *value)
+{
+	fprintf(stderr, "fullspan-probe: %s takes no \"%s\"; see --help\n", option, value);
+	exit(EXIT_USAGE);
+}
+
+static uint32_t parse_number(const char *option, const char *text, uint32_t least, uint32_t most)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (!*text || *end || number < least || number > most)
+		complain(option, text);
+	return number;
+}
+
+static void parse_list(struct number_list *list, const char *option, char *text, uint32_t most)
+{
+	char *next, *item;
+
+	for (item = strtok_r(text, ",", &next); item; item = strtok_r(NULL, ",", &next)) {
+		if (list->count == MAX_LISTED)
+			complain(option, "more than 32 values");
+		list->values[list->count++] = parse_number(option, item, 1, most);
+	}
+}
+
+static int check(void)
+{
+	struct tiers tiers = { 0 };
+	char reason[512];
+
+	if (!capture_check(&tiers, reason, sizeof(reason))) {
+		printf("cannot capture: %s\n", reason);
+		return EXIT_CANNOT_RUN;
+	}
+	printf("SYS: %s\nNET: %s\n", tiers.sys, tiers.net);
+	return 0;
+}
+
+enum option_id { FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, CHECK, HELP };
+
+static const struct option options[] = {
+	{ "fd", required_argument, NULL, FD },
+	{ "own-pid", required_argument, NULL, OWN_PID },
+	{ "own-port", required_argument, NULL, OWN_PORT },
+	{ "udp-port", required_argument, NULL, UDP_PORT },
+	{ "max-payload", required_argument, NULL, PAYLOAD },
+	{ "max-packet-payload", required_argument, NULL, PACKET_PAYLOAD },
+	{ "ring-bytes", required_argument, NULL, RING },
+	{ "no-net", no_argument, NULL, NO_NET },
+	{ "check", no_argument, NULL, CHECK },
+	{ "help", no_argument, NULL, HELP },
+	{ 0 },
+};
+
+static void take_option(struct settings *settings, int option)
+{
+	switch (option) {
+	case FD:
+		settings->fd = parse_number("--fd", optarg, 0, 1 << 20);
+		break;
+	case OWN_PID:
+		parse_list(&settings->own_pids, "--own-pid", optarg, 1 << 22);
+		break;
+	case OWN_PORT:
+		parse_list(&settings->own_ports, "--own-port", optarg, 65535);
+		break;
+	case UDP_PORT:
+		parse_list(&settings->udp_ports, "--udp-port", optarg, 65535);
+		break;
+	case PAYLOAD:
+		settings->max_payload = parse_number("--max-payload", optarg, MIN_PAYLOAD, MAX_PAYLOAD);
+		break;
+	case PACKET_PAYLOAD:
+		settings->max_packet_payload = parse_number("--max-packet-payload", optarg, MIN_PAYLOAD, MAX_PAYLOAD);
+		break;
+	case RING:
+		settings->ring_bytes = parse_number("--ring-bytes", optarg, 4096, 1u << 30);
+		if (settings->ring_bytes & (settings->ring_bytes - 1))
+			complain("--ring-bytes", optarg);
+		break;
+	case NO_NET:
+		settings->has_net = false;
+		break;
+	case CHECK:
+		exit(check());
+	case HELP:
+		fputs(help, stdout);
+		exit(0);
+	default:
+		exit(EXIT_USAGE);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true };
+	struct tiers tiers = { 0 };
+	char reason[512];
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		take_option(&settings, option);
+	if (settings.fd < 0 || optind < argc) {
+		fprintf(stderr, "fullspan-probe: --fd is required, and nothing but options is taken; see --help\n");
+		return EXIT_USAGE;
+	}
+	if (!settings.udp_ports.count)
+		settings.udp_ports.values[settings.udp_ports.count++] = 53;
+	if (!settings.max_packet_payload)
+		settings.max_packet_payload = settings.max_payload;
+	if (!capture_check(&tiers, reason, sizeof(reason))) {
+		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
+		return EXIT_CANNOT_RUN;
+	}
+	if (!privileges_reduce()) {
+		fprintf(stderr, "fullspan-probe: cannot capture: capabilities could not be reduced\n");
+		return EXIT_CANNOT_RUN;
+	}
+	return supervise(&settings);
+}

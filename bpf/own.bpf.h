@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Own traffic is no traffic: a connection of which either end is Fullspan. Known by port, by process, by address pair, and
+ * across NAT by the pair of initial sequence numbers, which both ends can compute at any time and no NAT changes.
+ */
+#ifndef FULLSPAN_OWN_BPF_H
+#define FULLSPAN_OWN_BPF_H
+
+#include "endpoints.bpf.h"
+
+/* A connection is looked up this many times before it counts as foreign: its far end may be told a little later. */
+#define OWN_CHECKS 8
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u8);
+} own_processes SEC(".maps");
+
+/* Loopback addresses mean something else in each namespace; others are the same connection wherever they are seen. */
+struct tuple {
+	struct endpoints ends;
+	__u32 netns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tuple);
+	__type(value, __u8);
+} own_tuples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} own_streams SEC(".maps");
+
+/* (seq, ack) of own packets: at the next hop the addresses may be others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} own_packets SEC(".maps");
+
+static __always_inline bool is_own_process(void)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	return bpf_map_lookup_elem(&own_processes, &pid) != NULL;
+}
+
+static __always_inline bool is_own_port(const struct endpoints *ends)
+{
+	return (port_flags[ends->local_port] | port_flags[ends->remote_port]) & PORT_OWN;
+}
+
+static __always_inline void tuple_of(const struct endpoints *ends, __u32 netns, struct tuple *tuple)
+{
+	tuple->ends = *ends;
+	tuple->ends.padding = 0;
+	tuple->netns = is_loopback(ends) ? netns : 0;
+}
+
+static __always_inline bool is_own_tuple(const struct endpoints *ends, __u32 netns)
+{
+	struct tuple tuple;
+
+	tuple_of(ends, netns, &tuple);
+	return bpf_map_lookup_elem(&own_tuples, &tuple) != NULL;
+}
+
+static __always_inline void remember_own_tuple(const struct endpoints *ends, __u32 netns)
+{
+	struct tuple tuple;
+	__u8 yes = 1;
+
+	tuple_of(ends, netns, &tuple);
+	bpf_map_update_elem(&own_tuples, &tuple, &yes, BPF_ANY);
+	__builtin_memcpy(tuple.ends.local, ends->remote, sizeof(tuple.ends.local));
+	__builtin_memcpy(tuple.ends.remote, ends->local, sizeof(tuple.ends.remote));
+	tuple.ends.local_port = ends->remote_port;
+	tuple.ends.remote_port = ends->local_port;
+	bpf_map_update_elem(&own_tuples, &tuple, &yes, BPF_ANY);
+}
+
+/*
+ * First byte each side sends, as a pair that is the same at both ends. What was acknowledged includes the SYN at the end
+ * that opened the connection (snd_una was moved over it by tcp_ack), but not at the other: `opened` tells them apart.
+ */
+static __always_inline __u64 stream_key(struct sock *sk, bool opened)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk; /* bpf_skc_to_tcp_sock() refuses the socket of a packet */
+	__u32 sent = BPF_CORE_READ(tcp, snd_una) - (__u32)BPF_CORE_READ(tcp, bytes_acked) + opened;
+	__u32 received = BPF_CORE_READ(tcp, rcv_nxt) - (__u32)BPF_CORE_READ(tcp, bytes_received);
+
+	return sent < received ? (__u64)sent << 32 | received : (__u64)received << 32 | sent;
+}
+
+static __always_inline bool is_own_stream(struct sock *sk, bool opened)
+{
+	__u64 key = stream_key(sk, opened);
+
+	return bpf_map_lookup_elem(&own_streams, &key) != NULL;
+}
+
+static __always_inline void remember_own_stream(struct sock *sk, bool opened)
+{
+	__u64 key = stream_key(sk, opened);
+	__u8 yes = 1;
+
+	bpf_map_update_elem(&own_streams, &key, &yes, BPF_ANY);
+}
+
+static __always_inline void remember_own(struct sock *sk, struct socket_state *state, const struct endpoints *ends)
+{
+	__u8 tcp_state = sk->__sk_common.skc_state;
+
+	state->own = OWN_YES;
+	if (!ends->remote_port)
+		return;
+	remember_own_tuple(ends, netns_of(sk));
+	if (ends->protocol != IPPROTO_TCP || tcp_state == TCP_SYN_SENT || tcp_state == TCP_CLOSE)
+		return;
+	if (state->role != ROLE_SERVER)
+		remember_own_stream(sk, true);
+	if (state->role != ROLE_CLIENT)
+		remember_own_stream(sk, false);
+}
+
+/* `in_process`: the current task is the one that uses the socket. */
+static __always_inline bool is_own_socket(struct sock *sk, struct socket_state *state, const struct endpoints *ends,
+					  bool in_process)
+{
+	bool is_own;
+
+	if (state->own == OWN_YES)
+		return true;
+	if (state->own == OWN_NO)
+		return false;
+	is_own = is_own_port(ends) || (in_process && is_own_process()) || is_own_tuple(ends, netns_of(sk));
+	if (!is_own && ends->protocol == IPPROTO_TCP) {
+		if (state->role != ROLE_SERVER || state->role_inferred)
+			is_own = is_own_stream(sk, true);
+		if (!is_own && (state->role != ROLE_CLIENT || state->role_inferred))
+			is_own = is_own_stream(sk, false);
+	}
+	if (is_own)
+		remember_own(sk, state, ends);
+	else if (ends->protocol == IPPROTO_TCP && ++state->own_checks >= OWN_CHECKS)
+		state->own = OWN_NO;
+	return is_own;
+}
+
+#endif

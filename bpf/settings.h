@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line, parsed. */
+#ifndef FULLSPAN_SETTINGS_H
+#define FULLSPAN_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAX_LISTED 32
+
+/* Exit codes. */
+enum { EXIT_USAGE = 2, EXIT_CANNOT_RUN = 3 };
+
+struct number_list {
+	uint32_t values[MAX_LISTED];
+	uint32_t count;
+};
+
+struct settings {
+	int fd;
+	uint32_t max_payload;
+	uint32_t max_packet_payload;
+	uint32_t ring_bytes;
+	struct number_list own_pids;
+	struct number_list own_ports;
+	struct number_list udp_ports;
+	bool has_net;
+};
+
+/* Shared between the supervisor and the capturing process. */
+struct progress {
+	uint64_t complete_until_ns; /* everything seen until then has been handed to the reader */
+	uint64_t gap_from_ns;       /* 0: first start */
+	bool was_capturing;
+};
+
+#endif

@@ -1,0 +1,128 @@
+/**
+ * Offsets in the probe's records, as bpf/probe.h lays them out; test/receivers/ebpf/records.test.ts compares every one with
+ * the BTF of the built object. Names are the members' names there.
+ */
+
+export const protocolVersion = 1
+
+/** No record is longer: the largest is socket data with MAX_PAYLOAD bytes. */
+export const maxRecordBytes = 32_768
+
+export const recordType = {
+  host: 1,
+  clock: 2,
+  process: 3,
+  process_exit: 4,
+  interface: 5,
+  interface_gone: 6,
+  socket_data: 7,
+  socket_close: 8,
+  packet: 9,
+  own_connection: 10,
+  loss: 11,
+  gap: 12,
+} as const
+
+/** In the order of `enum loss_reason`. `payload_fault` is not lost: its event was delivered, without the payload. */
+export const lossReasons = [
+  'ring_full',
+  'packet_shed',
+  'no_state',
+  'packet_broken',
+  'missed',
+  'socket_full',
+  'payload_fault',
+] as const
+
+export const record = { size: 8, length: 0, type: 4, version: 6 } as const
+
+export const hostRecord = {
+  size: 40,
+  boot_id: 8,
+  netns: 24,
+  host_id_length: 28,
+  host_name_length: 30,
+  kernel_release_length: 32,
+  sys_tier_length: 34,
+  net_tier_length: 36,
+} as const
+
+export const clockRecord = { size: 32, monotonic_ns: 8, realtime_ns: 16, stepped: 24 } as const
+
+export const processRecord = {
+  size: 40,
+  start_time_ns: 8,
+  pid: 16,
+  namespace_pid: 20,
+  netns: 24,
+  name_length: 28,
+  executable_length: 30,
+  command_line_length: 32,
+  cgroup_length: 34,
+  service_name_length: 36,
+} as const
+
+export const processExitRecord = { size: 24, time_ns: 8, pid: 16 } as const
+
+export const interfaceAddress = { size: 20, family: 0, address: 4 } as const
+
+export const interfaceRecord = {
+  size: 32,
+  netns: 8,
+  index: 12,
+  peer_index: 16,
+  peer_netns: 20,
+  master_index: 24,
+  address_count: 28,
+  name_length: 30,
+  kind_length: 31,
+} as const
+
+export const interfaceGoneRecord = { size: 16, netns: 8, index: 12 } as const
+
+export const endpoints = {
+  size: 40,
+  local: 0,
+  remote: 16,
+  local_port: 32,
+  remote_port: 34,
+  family: 36,
+  protocol: 37,
+} as const
+
+export const socketDataRecord = {
+  size: 96,
+  time_ns: 8,
+  cookie: 16,
+  ends: 24,
+  netns: 64,
+  pid: 68,
+  tid: 72,
+  ordinal: 76,
+  seq: 80,
+  moved: 84,
+  role: 88,
+  role_inferred: 89,
+  direction: 90,
+  payload_length: 92,
+} as const
+
+export const socketCloseRecord = { size: 32, time_ns: 8, cookie: 16, ordinal: 24 } as const
+
+export const packetRecord = {
+  size: 80,
+  time_ns: 8,
+  ends: 16,
+  netns: 56,
+  interface_index: 60,
+  seq: 64,
+  moved: 68,
+  direction: 72,
+  payload_length: 76,
+} as const
+
+export const ownConnectionRecord = { size: 64, time_ns: 8, ends: 16, pid: 56, netns: 60 } as const
+
+export const lossRecord = { size: 80, time_ns: 8, seen: 16, lost: 24 } as const
+
+export const gapRecord = { size: 24, from_ns: 8, to_ns: 16 } as const

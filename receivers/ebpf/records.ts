@@ -1,0 +1,295 @@
+import type { CaptureEvent, Endpoint } from '../../flow/events.ts'
+import { ipv4Text, ipv6Text } from './addresses.ts'
+import { brokenStream } from './errors.ts'
+import * as layout from './layout.ts'
+
+export interface RecordDecoder {
+  /**
+   * Events of the records that are complete with this chunk. A payload is a view of the chunk, not a copy: who keeps it for
+   * long keeps the chunk. Throws EBPF_BROKEN_STREAM; after that the decoder is of no more use.
+   */
+  push(chunk: Uint8Array): CaptureEvent[]
+  /** The stream is over: throws EBPF_BROKEN_STREAM when it ends inside a record. */
+  end(): void
+  /** Records of a type that this version does not know. */
+  readonly skipped: number
+}
+
+/** Turns the probe's bytes (docs/reference/probe-protocol.md), cut anywhere, into events. */
+export const createRecordDecoder = (): RecordDecoder => {
+  let rest: Buffer = Buffer.alloc(0)
+  let skipped = 0
+  return {
+    get skipped() {
+      return skipped
+    },
+    push(chunk) {
+      const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+      const bytes = rest.length === 0 ? view : Buffer.concat([rest, view])
+      const events: CaptureEvent[] = []
+      let at = 0
+      while (bytes.length - at >= layout.record.size) {
+        const length = readLength(bytes, at)
+        if (bytes.length - at < length) break
+        const event = decodeRecord(bytes.subarray(at, at + length))
+        if (event) events.push(event)
+        else skipped++
+        at += length
+      }
+      rest = bytes.subarray(at)
+      return events
+    },
+    end() {
+      if (rest.length > 0)
+        throw brokenStream(`the stream ends inside a record (${rest.length} bytes of it are there)`)
+    },
+  }
+}
+
+const readLength = (bytes: Buffer, at: number): number => {
+  const version = bytes.readUInt16LE(at + layout.record.version)
+  if (version !== layout.protocolVersion) {
+    throw brokenStream(`the probe speaks version ${version} of its protocol, not ${layout.protocolVersion}`)
+  }
+  const length = bytes.readUInt32LE(at + layout.record.length)
+  if (length < layout.record.size || length > layout.maxRecordBytes)
+    throw brokenStream(`a record of ${length} bytes`)
+  return length
+}
+
+type Decode = (bytes: Buffer) => CaptureEvent
+
+const decodeRecord = (bytes: Buffer): CaptureEvent | undefined => {
+  const type = bytes.readUInt16LE(layout.record.type)
+  const entry = decoders.get(type)
+  if (!entry) return undefined
+  if (bytes.length < entry.size)
+    throw brokenStream(`a record of type ${type} with only ${bytes.length} bytes`)
+  return entry.decode(bytes)
+}
+
+const decodeHost: Decode = bytes => {
+  const at = layout.hostRecord
+  const texts = readTexts(bytes, at.size, [
+    bytes.readUInt16LE(at.host_id_length),
+    bytes.readUInt16LE(at.host_name_length),
+    bytes.readUInt16LE(at.kernel_release_length),
+    bytes.readUInt16LE(at.sys_tier_length),
+    bytes.readUInt16LE(at.net_tier_length),
+  ])
+  return {
+    type: 'host',
+    bootId: bytes.toString('hex', at.boot_id, at.boot_id + 16),
+    hostId: texts[0]!,
+    hostName: texts[1]!,
+    kernelRelease: texts[2]!,
+    netns: bytes.readUInt32LE(at.netns),
+    sysTier: texts[3]!,
+    netTier: texts[4]!,
+  }
+}
+
+const decodeClock: Decode = bytes => ({
+  type: 'clock',
+  monotonicNs: bytes.readBigUInt64LE(layout.clockRecord.monotonic_ns),
+  realtimeNs: bytes.readBigUInt64LE(layout.clockRecord.realtime_ns),
+  stepped: bytes.readUInt32LE(layout.clockRecord.stepped) !== 0,
+})
+
+const decodeProcess: Decode = bytes => {
+  const at = layout.processRecord
+  const texts = readTexts(bytes, at.size, [
+    bytes.readUInt16LE(at.name_length),
+    bytes.readUInt16LE(at.executable_length),
+    bytes.readUInt16LE(at.command_line_length),
+    bytes.readUInt16LE(at.cgroup_length),
+    bytes.readUInt16LE(at.service_name_length),
+  ])
+  return {
+    type: 'process',
+    pid: bytes.readUInt32LE(at.pid),
+    namespacePid: bytes.readUInt32LE(at.namespace_pid),
+    startTimeNs: bytes.readBigUInt64LE(at.start_time_ns),
+    netns: bytes.readUInt32LE(at.netns),
+    name: texts[0]!,
+    executable: texts[1]!,
+    commandLine: texts[2]!,
+    cgroup: texts[3]!,
+    serviceName: texts[4]!,
+  }
+}
+
+const decodeProcessExit: Decode = bytes => ({
+  type: 'process_exit',
+  pid: bytes.readUInt32LE(layout.processExitRecord.pid),
+  timeNs: bytes.readBigUInt64LE(layout.processExitRecord.time_ns),
+})
+
+const decodeInterface: Decode = bytes => {
+  const at = layout.interfaceRecord
+  const count = bytes.readUInt16LE(at.address_count)
+  const textAt = at.size + count * layout.interfaceAddress.size
+  const [name, kind] = readTexts(bytes, textAt, [bytes[at.name_length]!, bytes[at.kind_length]!])
+  const addresses: string[] = []
+  for (let each = at.size; each < textAt; each += layout.interfaceAddress.size) {
+    addresses.push(readAddress(bytes, each + layout.interfaceAddress.address, bytes[each]!))
+  }
+  return {
+    type: 'interface',
+    netns: bytes.readUInt32LE(at.netns),
+    index: bytes.readUInt32LE(at.index),
+    name: name!,
+    kind: kind!,
+    peerIndex: bytes.readUInt32LE(at.peer_index),
+    peerNetns: bytes.readUInt32LE(at.peer_netns),
+    masterIndex: bytes.readUInt32LE(at.master_index),
+    addresses,
+  }
+}
+
+const decodeInterfaceGone: Decode = bytes => ({
+  type: 'interface_gone',
+  netns: bytes.readUInt32LE(layout.interfaceGoneRecord.netns),
+  index: bytes.readUInt32LE(layout.interfaceGoneRecord.index),
+})
+
+const decodeSocketData: Decode = bytes => {
+  const at = layout.socketDataRecord
+  return {
+    type: 'socket_data',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    cookie: bytes.readBigUInt64LE(at.cookie),
+    netns: bytes.readUInt32LE(at.netns),
+    transport: readTransport(bytes, at.ends),
+    local: readLocal(bytes, at.ends),
+    remote: readRemote(bytes, at.ends),
+    role: roles[bytes[at.role]!] ?? 'unknown',
+    isRoleInferred: bytes[at.role_inferred] !== 0,
+    direction: bytes[at.direction] === 0 ? 'send' : 'receive',
+    seq: bytes.readUInt32LE(at.seq),
+    length: bytes.readUInt32LE(at.moved),
+    payload: readPayload(bytes, at.size, bytes.readUInt32LE(at.payload_length)),
+    pid: bytes.readUInt32LE(at.pid),
+    tid: bytes.readUInt32LE(at.tid),
+    ordinal: bytes.readUInt32LE(at.ordinal),
+  }
+}
+
+const decodeSocketClose: Decode = bytes => ({
+  type: 'socket_close',
+  timeNs: bytes.readBigUInt64LE(layout.socketCloseRecord.time_ns),
+  cookie: bytes.readBigUInt64LE(layout.socketCloseRecord.cookie),
+  ordinal: bytes.readUInt32LE(layout.socketCloseRecord.ordinal),
+})
+
+const decodePacket: Decode = bytes => {
+  const at = layout.packetRecord
+  return {
+    type: 'packet',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    netns: bytes.readUInt32LE(at.netns),
+    interfaceIndex: bytes.readUInt32LE(at.interface_index),
+    direction: bytes[at.direction] === 0 ? 'transmit' : 'receive',
+    transport: readTransport(bytes, at.ends),
+    source: readLocal(bytes, at.ends),
+    destination: readRemote(bytes, at.ends),
+    seq: bytes.readUInt32LE(at.seq),
+    length: bytes.readUInt32LE(at.moved),
+    payload: readPayload(bytes, at.size, bytes.readUInt32LE(at.payload_length)),
+  }
+}
+
+const decodeOwnConnection: Decode = bytes => {
+  const at = layout.ownConnectionRecord
+  return {
+    type: 'own_connection',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    pid: bytes.readUInt32LE(at.pid),
+    netns: bytes.readUInt32LE(at.netns),
+    local: readLocal(bytes, at.ends),
+    remote: readRemote(bytes, at.ends),
+  }
+}
+
+const decodeLoss: Decode = bytes => {
+  const at = layout.lossRecord
+  const reasons: Record<string, number> = {}
+  for (const [index, reason] of layout.lossReasons.entries()) {
+    const count = Number(bytes.readBigUInt64LE(at.lost + 8 * index))
+    if (count > 0) reasons[reason] = count
+  }
+  return {
+    type: 'loss',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    reasons,
+    seen: bytes.readBigUInt64LE(at.seen),
+  }
+}
+
+const decodeGap: Decode = bytes => ({
+  type: 'gap',
+  fromNs: bytes.readBigUInt64LE(layout.gapRecord.from_ns),
+  toNs: bytes.readBigUInt64LE(layout.gapRecord.to_ns),
+})
+
+const decoders = new Map<number, { readonly size: number; readonly decode: Decode }>([
+  [layout.recordType.host, { size: layout.hostRecord.size, decode: decodeHost }],
+  [layout.recordType.clock, { size: layout.clockRecord.size, decode: decodeClock }],
+  [layout.recordType.process, { size: layout.processRecord.size, decode: decodeProcess }],
+  [layout.recordType.process_exit, { size: layout.processExitRecord.size, decode: decodeProcessExit }],
+  [layout.recordType.interface, { size: layout.interfaceRecord.size, decode: decodeInterface }],
+  [layout.recordType.interface_gone, { size: layout.interfaceGoneRecord.size, decode: decodeInterfaceGone }],
+  [layout.recordType.socket_data, { size: layout.socketDataRecord.size, decode: decodeSocketData }],
+  [layout.recordType.socket_close, { size: layout.socketCloseRecord.size, decode: decodeSocketClose }],
+  [layout.recordType.packet, { size: layout.packetRecord.size, decode: decodePacket }],
+  [layout.recordType.own_connection, { size: layout.ownConnectionRecord.size, decode: decodeOwnConnection }],
+  [layout.recordType.loss, { size: layout.lossRecord.size, decode: decodeLoss }],
+  [layout.recordType.gap, { size: layout.gapRecord.size, decode: decodeGap }],
+])
+
+const roles: readonly ('unknown' | 'client' | 'server')[] = ['unknown', 'client', 'server']
+
+const readTransport = (bytes: Buffer, ends: number): 'tcp' | 'udp' =>
+  bytes[ends + layout.endpoints.protocol] === 17 ? 'udp' : 'tcp'
+
+const readLocal = (bytes: Buffer, ends: number): Endpoint => ({
+  address: readAddress(bytes, ends + layout.endpoints.local, bytes[ends + layout.endpoints.family]!),
+  port: bytes.readUInt16LE(ends + layout.endpoints.local_port),
+})
+
+const readRemote = (bytes: Buffer, ends: number): Endpoint => ({
+  address: readAddress(bytes, ends + layout.endpoints.remote, bytes[ends + layout.endpoints.family]!),
+  port: bytes.readUInt16LE(ends + layout.endpoints.remote_port),
+})
+
+/** A machine talks to few addresses: their texts are kept. */
+const ipv4Texts = new Map<number, string>()
+const maxIpv4Texts = 65_536
+
+const readAddress = (bytes: Buffer, at: number, family: number): string => {
+  if (family !== 4) return ipv6Text(bytes, at)
+  const number = bytes.readUInt32LE(at)
+  const known = ipv4Texts.get(number)
+  if (known !== undefined) return known
+  if (ipv4Texts.size >= maxIpv4Texts) ipv4Texts.clear()
+  const text = ipv4Text(bytes, at)
+  ipv4Texts.set(number, text)
+  return text
+}
+
+const readPayload = (bytes: Buffer, at: number, length: number): Uint8Array => {
+  if (at + length !== bytes.length)
+    throw brokenStream(`a payload of ${length} bytes in a record of ${bytes.length}`)
+  return bytes.subarray(at)
+}
+
+const readTexts = (bytes: Buffer, start: number, lengths: readonly number[]): string[] => {
+  let at = start
+  const texts = lengths.map(length => {
+    const text = bytes.toString('utf8', at, at + length)
+    at += length
+    return text
+  })
+  if (at !== bytes.length) throw brokenStream(`texts of ${at - start} bytes in a record of ${bytes.length}`)
+  return texts
+}

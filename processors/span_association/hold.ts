@@ -90,14 +90,15 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       /** Looks at each span once it has waited: the last one of a trace to come finds all the others, and lets them go. */
       function releaseIdle(): void {
         const nowMs = context.clock.nowMs()
-        let at = 0
-        for (; at < unseen.length && nowMs - unseen[at]!.arrivedMs >= config.idle_timeout; at++) {
-          const held = unseen[at]!
-          if (held.isReleased) continue
-          bindByProof(held, index, rules, context.peers)
-          if (nowMs - held.waitsForMs >= config.idle_timeout) releaseIfIdle(held, nowMs)
+        let due = 0
+        for (; due < unseen.length && nowMs - unseen[due]!.arrivedMs >= config.idle_timeout; due++) {
+          if (!unseen[due]!.isReleased) bindByProof(unseen[due]!, index, rules, context.peers)
         }
-        if (at > 0) unseen = unseen.slice(at)
+        for (let at = 0; at < due; at++) {
+          const held = unseen[at]!
+          if (!held.isReleased && nowMs - held.waitsForMs >= config.idle_timeout) releaseIfIdle(held, nowMs)
+        }
+        if (due > 0) unseen = unseen.slice(due)
         for (const held of alive) {
           if (nowMs - held.arrivedMs < config.max_age) break
           release(collectComponent(held, index, rules, config.max_trace_spans))
@@ -122,6 +123,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
 
       function release(component: Component): void {
         const { batch, members, withheld, rules: counts } = releaseComponent(component, linking, options)
+        metrics.demoted.record(rules.header.settle(component.exchanges))
         for (const held of members) {
           index.remove(held)
           alive.delete(held)
@@ -154,6 +156,9 @@ function isUnsampled({ apps, exchanges }: Component): boolean {
 function createMetrics({ meter }: ProcessorContext) {
   return {
     links: meter.createCounter('fullspan.association.links', { description: 'Parents given, by rule.' }),
+    demoted: meter.createGauge('fullspan.association.demoted_keys', {
+      description: 'Header keys that turned up on more exchanges than nest in one another.',
+    }),
     held: meter.createGauge('fullspan.association.held_bytes', {
       description: 'Bytes of the spans that wait for their trace.',
       unit: 'By',

@@ -152,9 +152,10 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   }
 
   function bySameExchange(exchange: Exchange): Link | undefined {
-    const found = exchange.client && rules.sameExchange.appOf(exchange.client)
-    if (!found || !exchange.client) return undefined
-    partners.set(exchange.client, found.app)
+    const { client } = exchange
+    const found = client && rules.sameExchange.appOf(client)
+    if (!found) return undefined
+    partners.set(client, found.app)
     return {
       parent: found.app,
       rule: 'same_exchange',

@@ -21,8 +21,8 @@ export interface HeaderRule {
   exchangeInto(app: AppSpan): Exchange | undefined
   /** The SYS sight of the process that wrote the header: proof of whose the span is. */
   writerOf(app: AppSpan): SightSpan | undefined
-  /** How many keys were demoted. */
-  readonly demoted: () => number
+  /** To be called when exchanges leave: a key that did not nest stays demoted. Gives how many are. */
+  settle(exchanges: Iterable<Exchange>): number
 }
 
 export type HeaderCaller =
@@ -35,14 +35,13 @@ export function headerRule(index: SpanIndex): HeaderRule {
 
   function nested(key: string): ReadonlyMap<Exchange, Exchange | undefined> | undefined {
     const exchanges = index.exchangesByHeader.get(key)
-    if (!exchanges) return undefined
+    if (!exchanges || demotedKeys.has(key)) return undefined
     const tree = nestByTime(exchanges)
     if (tree) return tree
     const writer = index.appByKey.get(key)
     if (writer && [...exchanges].every(({ head }) => isWithin(head, writer))) {
       return new Map([...exchanges].map(exchange => [exchange, undefined]))
     }
-    if (demotedKeys.size < 10_000) demotedKeys.add(key)
     return undefined
   }
 
@@ -85,7 +84,19 @@ export function headerRule(index: SpanIndex): HeaderRule {
     return undefined
   }
 
-  return { nested, callerOf, exchangeInto, writerOf, demoted: () => demotedKeys.size }
+  /** Not at every look: the outermost exchange may come after those that lie in it. */
+  function settle(exchanges: Iterable<Exchange>): number {
+    for (const { headers } of exchanges) {
+      for (const { key } of headers) if (!nested(key)) demotedKeys.add(key)
+    }
+    for (const key of demotedKeys) {
+      if (demotedKeys.size <= mostDemoted) break
+      demotedKeys.delete(key)
+    }
+    return demotedKeys.size
+  }
+
+  return { nested, callerOf, exchangeInto, writerOf, settle }
 }
 
 function isWithin(sight: SightSpan, app: AppSpan): boolean {
@@ -95,6 +106,9 @@ function isWithin(sight: SightSpan, app: AppSpan): boolean {
 function overlaps(sight: SightSpan, app: AppSpan): boolean {
   return sight.start <= app.end + millisecondNs && app.start <= sight.end + millisecondNs
 }
+
+/** The oldest are forgotten, and found out again. */
+const mostDemoted = 10_000
 
 /** SDKs start spans at whole milliseconds. */
 const millisecondNs = 1_000_000n

@@ -60,6 +60,9 @@ type Present<P extends Readonly<Record<string, Schema>>, R extends string> = {
 
 type RequiredOf<S> = S extends { readonly required: readonly (infer R extends string)[] } ? R : never
 
+/** A checked config whose schema is not known here: what `create` of some component takes. */
+export type Settings = Infer<ObjectSchema>
+
 /** The config type after validation and defaults. */
 export type Infer<S> = S extends { readonly type: 'object' }
   ? InferObject<S>

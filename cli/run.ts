@@ -1,0 +1,79 @@
+import { join } from 'node:path'
+import { components } from '../components.ts'
+import { systemClock } from '../core/clock.ts'
+import { assertValid, loadConfig } from '../core/config/load.ts'
+import { formatProblem } from '../core/config/problem.ts'
+import type { ServiceConfig } from '../core/config/service-schema.ts'
+import { startService } from '../core/graph/service.ts'
+import type { StopReport } from '../core/graph/stop.ts'
+import { createLogger } from '../core/log.ts'
+import { packageRoot } from '../core/package-root.ts'
+import { startTelemetry, type Telemetry } from '../core/telemetry.ts'
+import { parseEndpoint } from '../core/units.ts'
+import type { ConfigOptions } from './main.ts'
+import { watchSignals } from './signals.ts'
+
+/** Starts, waits for a signal, stops. Returns the exit code; what keeps it from starting is thrown. */
+export async function run(
+  { config: files, set: settings }: ConfigOptions,
+  quit: (exitCode: number) => void,
+): Promise<number> {
+  const { config, problems } = await loadConfig({ files: configFiles(files), settings, components })
+  assertValid(problems)
+  const { telemetry: own } = config.service
+  const logger = createLogger(own.logs)
+  for (const problem of problems) logger.warn({}, formatProblem(problem))
+
+  const signals = watchSignals(logger, quit)
+  let telemetry: Telemetry | undefined
+  try {
+    const metrics = await startTelemetry({ level: own.metrics.level, ...metricsAddress(own.metrics) })
+    telemetry = metrics
+    const service = await startService(config, {
+      clock: systemClock,
+      logger,
+      childLogger: fields => logger.child(fields),
+      meter: id => metrics.meter(id),
+      packageRoot: packageRoot(),
+    })
+    logger.info(ready(metrics), 'everything is ready')
+    await signals.received
+    return report(await service.stop())
+  } finally {
+    await telemetry?.stop()
+    signals.release()
+  }
+
+  function report({ droppedItems, ledger }: StopReport): number {
+    for (const {
+      branch,
+      drops,
+      signal: _signal,
+      pipeline: _pipeline,
+      exporter: _exporter,
+      ...counts
+    } of ledger) {
+      logger.info({ ...counts, drops }, `ledger of ${branch}`)
+    }
+    if (droppedItems === 0) return 0
+    logger.error(
+      { items: droppedItems },
+      `dropped ${droppedItems} items that could not be delivered before the stop`,
+    )
+    return 3
+  }
+}
+
+/** The config that ships, where none is named. */
+export function configFiles(files: readonly string[]): readonly string[] {
+  return files.length > 0 ? files : [join(packageRoot(), 'pipeline.config.json')]
+}
+
+function metricsAddress(metrics: ServiceConfig['telemetry']['metrics']): { host: string; port: number } {
+  const address = parseEndpoint(metrics.address)
+  return { host: metrics.host ?? address?.host ?? '', port: metrics.port ?? address?.port ?? 8888 }
+}
+
+function ready({ address }: Telemetry): object {
+  return address === undefined ? {} : { metrics: `http://${address}/metrics` }
+}

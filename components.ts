@@ -1,0 +1,4 @@
+import type { ComponentDefinition } from './core/component.ts'
+
+/** What is built in: the one visible list. Folder name = `type`. */
+export const components: readonly ComponentDefinition[] = []

@@ -11,7 +11,7 @@ const firstCommand = /^\*[1-9]\d{0,6}\r\n\$(\d{1,2})\r\n([A-Za-z][A-Za-z0-9._-]*
 const beginning =
   /^\*(?:[1-9]\d{0,6}(?:\r(?:\n(?:\$(?:\d{1,2}(?:\r(?:\n[A-Za-z0-9._-]{0,64}\r?)?)?)?)?)?)?)?$/
 
-/** A command that Redis knows, as an array of bulk strings. Of inline commands only PING is unlike everyone else's. */
+/** A command that Redis knows, as an array of bulk strings. Inline commands are too much like others' (NATS has PING, too). */
 function recognise(head: Uint8Array): Verdict {
   const text = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, 96)).toString('latin1')
   const match = firstCommand.exec(text)
@@ -19,6 +19,5 @@ function recognise(head: Uint8Array): Verdict {
     const [, length = '', name = ''] = match
     return Number(length) === name.length && isKnownCommand(name) ? 'client' : 'no'
   }
-  if (/^PING\r\n/i.test(text)) return 'client'
-  return beginning.test(text) || 'PING\r\n'.startsWith(text.toUpperCase()) ? 'more' : 'no'
+  return beginning.test(text) ? 'more' : 'no'
 }

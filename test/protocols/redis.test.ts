@@ -116,14 +116,7 @@ t.test('values need not be captured, lost framing ends with the turn', t => {
 
 t.test('after MONITOR nothing is decoded, and strangers are left alone', t => {
   t.same(namesOf([client(command('MONITOR')), server('+OK\r\n'), server('+1 "get"\r\n')]), [])
-  for (const stranger of [
-    'hello',
-    'get key\r\n',
-    '*1\r\n$3\r\nfoo\r\n',
-    '+OK\r\n',
-    'EHLO x\r\n',
-    'PINGS\r\n',
-  ])
+  for (const stranger of ['hello', 'get key\r\n', '*1\r\n$3\r\nfoo\r\n', '+OK\r\n', 'EHLO x\r\n', 'PING\r\n'])
     t.same(namesOf([client(stranger), server('+OK\r\n')]), [])
   t.end()
 })

@@ -105,6 +105,11 @@ export class Writer {
     this.at = 0
   }
 
+  /** Forgets what was written after `length`, as it was read from `length` before. Not inside a `message` begun later. */
+  cutTo(length: number): void {
+    this.at = length
+  }
+
   varint(value: number): void {
     this.reserve(10)
     const { buffer } = this

@@ -1,0 +1,220 @@
+import type { Signal } from '../../model/batch.ts'
+import { wireBytes, wireFixed32, wireFixed64, wireVarint, Writer } from '../../model/wire.ts'
+import { exactInteger, integerRange, readBase64, readDouble, readHex } from './json-scalar.ts'
+import {
+  expectEnd,
+  type JsonCursor,
+  JsonSyntaxError,
+  peek,
+  readArray,
+  readNumber,
+  readObject,
+  readString,
+  readWord,
+  skipJson,
+  unexpected,
+} from './json-text.ts'
+import { type FieldPlan, type MessagePlan, requestPlans, wireTypeOf } from './plan.ts'
+import { createRefusals, type Refusals } from './refusals.ts'
+
+export interface JsonRequest {
+  /** The request as protobuf; ids are not checked yet (`checkRequest`). */
+  readonly bytes: Uint8Array
+  /** Items left out because a value in them is none of its field's type. */
+  readonly refusals: Refusals
+  /** Top-level keys, where none of them belongs to the request: most likely it is not OTLP, or of another signal. */
+  readonly strangeKeys: readonly string[]
+}
+
+/** The text is JSON, but no OTLP request, outside of any item. */
+export class JsonMappingError extends Error {
+  override readonly name = 'JsonMappingError'
+}
+
+/**
+ * OTLP/JSON to protobuf (OTLP 1.11 "JSON Protobuf Encoding" on proto3's JSON mapping). Lenient where senders differ: `null` for
+ * any value is none, names of enum values, original field names, numbers as strings and strings as numbers; strict where the
+ * text would be guessed at. Throws JsonSyntaxError (also for text that is not UTF-8) or JsonMappingError.
+ */
+export function readJsonRequest(signal: Signal, body: Uint8Array): JsonRequest {
+  const state: ReadState = {
+    cursor: { text: decodeUtf8(body), at: 0 },
+    writer: new Writer(Math.max(1024, body.length >> 1)),
+    refusals: createRefusals(),
+    isInItem: false,
+    itemProblem: '',
+  }
+  const plan = requestPlans[signal]
+  const strange: string[] = []
+  let isKnown = false
+  if (peek(state.cursor) !== '{') throw unexpected(state.cursor, `an ${plan.name} object`)
+  readObject(state.cursor, key => {
+    const field = plan.byName.get(key)
+    if (field) isKnown = true
+    else strange.push(key)
+    readMember(state, field, 1)
+  })
+  expectEnd(state.cursor)
+  return { bytes: state.writer.finish(), refusals: state.refusals, strangeKeys: isKnown ? [] : strange }
+}
+
+interface ReadState {
+  readonly cursor: JsonCursor
+  readonly writer: Writer
+  readonly refusals: Refusals
+  isInItem: boolean
+  /** What makes the item being read unusable; '' so far. */
+  itemProblem: string
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+function decodeUtf8(body: Uint8Array): string {
+  try {
+    return utf8.decode(body)
+  } catch (error) {
+    throw new JsonSyntaxError('the body is not UTF-8', { cause: error })
+  }
+}
+
+function readMember(state: ReadState, field: FieldPlan | undefined, depth: number): void {
+  const { cursor } = state
+  const first = peek(cursor)
+  if (!field || first === 'n') skipJson(cursor)
+  else if (!field.isRepeated) readValue(state, field, first, depth)
+  else if (first === '[') readArray(cursor, () => readElement(state, field, depth))
+  else reject(state, field, 'an array')
+}
+
+function readElement(state: ReadState, field: FieldPlan, depth: number): void {
+  const first = peek(state.cursor)
+  if (first !== 'n') {
+    readValue(state, field, first, depth)
+    return
+  }
+  // An element that is null keeps its place: senders mean a value that JSON cannot say, such as NaN among bounds.
+  skipJson(state.cursor)
+  if (field.kind === 'double') writeDouble(state.writer, field.number, Number.NaN)
+  else if (field.message?.name === 'AnyValue') state.writer.message(field.number, () => undefined)
+  else if (wireTypeOf(field.kind) !== wireBytes) writeScalar(state, field, '0', '0')
+  else if (field.kind !== 'message') writeScalar(state, field, '', '"')
+}
+
+function readValue(state: ReadState, field: FieldPlan, first: string, depth: number): void {
+  const { cursor } = state
+  if (field.message) {
+    if (first !== '{') reject(state, field, 'an object')
+    else if (depth >= 100) throw new JsonMappingError('messages are nested more than 100 deep')
+    else readMessage(state, field, field.message, depth)
+    return
+  }
+  if (first === '{' || first === '[') {
+    reject(state, field, `a ${field.kind}`)
+    return
+  }
+  if (first === '"') writeScalar(state, field, readString(cursor), first)
+  else if (first === 't' || first === 'f') writeScalar(state, field, readWord(cursor), first)
+  else writeScalar(state, field, readNumber(cursor), first)
+}
+
+function readMessage(state: ReadState, field: FieldPlan, plan: MessagePlan, depth: number): void {
+  const { writer, cursor, refusals } = state
+  const start = writer.length
+  if (plan.isItem) {
+    state.isInItem = true
+    state.itemProblem = ''
+  }
+  writer.message(field.number, () =>
+    readObject(cursor, key => readMember(state, plan.byName.get(key), depth + 1)),
+  )
+  if (!plan.isItem) return
+  state.isInItem = false
+  if (state.itemProblem === '') return
+  writer.cutTo(start)
+  refusals.add(1, state.itemProblem)
+}
+
+/** `first` is the first character of the value: it tells strings, numbers and words apart. */
+function writeScalar(state: ReadState, field: FieldPlan, text: string, first: string): void {
+  const { writer } = state
+  const isString = first === '"'
+  const isWord = first === 't' || first === 'f'
+  switch (field.kind) {
+    case 'string':
+      if (!isString) break
+      writer.stringField(field.number, text)
+      return
+    case 'bytes':
+    case 'hex': {
+      const bytes = isString ? (field.kind === 'hex' ? readHex(text) : readBase64(text)) : undefined
+      if (!bytes) break
+      writer.bytesField(field.number, bytes)
+      return
+    }
+    case 'bool':
+      if (!isWord) break
+      writer.tag(field.number, wireVarint)
+      writer.varint(first === 't' ? 1 : 0)
+      return
+    case 'double': {
+      const value = isWord ? undefined : readDouble(text)
+      if (value === undefined) break
+      writeDouble(writer, field.number, value)
+      return
+    }
+    default: {
+      const named = isString ? field.enumValues?.get(text) : undefined
+      const value = named === undefined ? (isWord ? undefined : exactInteger(text)) : BigInt(named)
+      const [minimum, maximum] = integerRange[field.kind]!
+      if (value === undefined || value < minimum || value > maximum) break
+      writeInteger(writer, field, value)
+      return
+    }
+  }
+  refuse(
+    state,
+    field,
+    `${expected[field.kind] ?? field.kind}, found ${isString ? `"${text.slice(0, 40)}"` : text}`,
+  )
+}
+
+const expected: Readonly<Record<string, string>> = {
+  string: 'a string',
+  bytes: 'base64',
+  hex: 'hex digits',
+  bool: 'true or false',
+  double: 'a number',
+  enum: 'an integer',
+}
+
+function writeDouble(writer: Writer, number: number, value: number): void {
+  writer.tag(number, wireFixed64)
+  writer.double(value)
+}
+
+function writeInteger(writer: Writer, { kind, number }: FieldPlan, value: bigint): void {
+  if (kind === 'fixed64' || kind === 'sfixed64') {
+    writer.tag(number, wireFixed64)
+    writer.fixed64(value)
+  } else if (kind === 'fixed32') {
+    writer.tag(number, wireFixed32)
+    writer.fixed32(Number(value))
+  } else {
+    writer.tag(number, wireVarint)
+    writer.int64(kind === 'sint32' ? (value << 1n) ^ (value >> 31n) : value)
+  }
+}
+
+/** Passes a value of the wrong shape. */
+function reject(state: ReadState, field: FieldPlan, wanted: string): void {
+  const { cursor } = state
+  const found = cursor.text.slice(cursor.at, cursor.at + 12)
+  skipJson(cursor)
+  refuse(state, field, `${wanted}, found ${found}`)
+}
+
+function refuse(state: ReadState, field: FieldPlan, problem: string): void {
+  const message = `${field.jsonName} must be ${problem}`
+  if (!state.isInItem) throw new JsonMappingError(message)
+  if (state.itemProblem === '') state.itemProblem = message
+}

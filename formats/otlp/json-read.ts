@@ -45,17 +45,15 @@ export function readJsonRequest(signal: Signal, body: Uint8Array): JsonRequest {
     itemProblem: '',
   }
   const plan = requestPlans[signal]
-  const strange: string[] = []
-  let isKnown = false
+  const keys: string[] = []
   if (peek(state.cursor) !== '{') throw unexpected(state.cursor, `an ${plan.name} object`)
   readObject(state.cursor, key => {
-    const field = plan.byName.get(key)
-    if (field) isKnown = true
-    else strange.push(key)
-    readMember(state, field, 1)
+    keys.push(key)
+    readMember(state, plan.byName.get(key), 1)
   })
   expectEnd(state.cursor)
-  return { bytes: state.writer.finish(), refusals: state.refusals, strangeKeys: isKnown ? [] : strange }
+  const strangeKeys = keys.some(key => plan.byName.has(key)) ? [] : keys
+  return { bytes: state.writer.finish(), refusals: state.refusals, strangeKeys }
 }
 
 interface ReadState {

@@ -105,27 +105,27 @@ export function decodeStatus(bytes: Uint8Array, encoding: Encoding = 'protobuf')
 
 /** The delay in a google.protobuf.Any if it holds a RetryInfo. */
 function retryInfoMs(any: Uint8Array): number | undefined {
-  let isRetryInfo = false
-  let value: Uint8Array = new Uint8Array(0)
+  const found = { typeUrl: '', value: new Uint8Array(0) as Uint8Array, delayMs: 0 }
   eachField(any, (tag, cursor) => {
-    if (tag === 10) isRetryInfo = textOf(nested(cursor)).endsWith('/google.rpc.RetryInfo')
-    else if (tag === 18) value = rangeOf(nested(cursor))
+    if (tag === 10) found.typeUrl = textOf(nested(cursor))
+    else if (tag === 18) found.value = rangeOf(nested(cursor))
     else return false
     return true
   })
-  if (!isRetryInfo || !checkMessage(planOf('RetryInfo'), value, 0, value.length, 0)) return undefined
-  let delayMs = 0
+  const { typeUrl: url, value } = found
+  if (!url.endsWith('/google.rpc.RetryInfo')) return undefined
+  if (!checkMessage(planOf('RetryInfo'), value, 0, value.length, 0)) return undefined
   eachField(value, (tag, cursor) => {
     if (tag !== 10) return false
     eachField(rangeOf(nested(cursor)), (innerTag, inner) => {
-      if (innerTag === 8) delayMs += Number(readInt64(inner)) * 1000
-      else if (innerTag === 16) delayMs += Number(readInt64(inner)) / 1_000_000
+      if (innerTag === 8) found.delayMs += Number(readInt64(inner)) * 1000
+      else if (innerTag === 16) found.delayMs += Number(readInt64(inner)) / 1_000_000
       else return false
       return true
     })
     return true
   })
-  return Math.max(0, delayMs)
+  return Math.max(0, found.delayMs)
 }
 
 /** Calls `read` with each tag; what it does not pass (false) is skipped. */

@@ -29,7 +29,7 @@ export type TakeIn = (request: OtlpRequest) => Promise<Outcome>
 export function createIntake(context: ReceiverContext): {
   readonly takeIn: TakeIn
   readonly intake$: Observable<Intake>
-  complete(): void
+  readonly complete: () => void
 } {
   let subscriber: Subscriber<Intake> | undefined
   const intake$ = new Observable<Intake>(newSubscriber => {

@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net'
 import { FullspanError } from '../../core/errors.ts'
+import { parseEndpoint } from '../../core/units.ts'
 
 /** A server that takes requests. */
 export interface OpenServer {
@@ -11,9 +12,7 @@ export interface OpenServer {
 
 /** Binds. `endpoint` is `host:port`, without a host all addresses; `key` is what to change where it cannot be had. */
 export async function listen(server: Server, endpoint: string, key: string): Promise<string> {
-  const colon = endpoint.lastIndexOf(':')
-  const host = endpoint.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  const port = Number(endpoint.slice(colon + 1))
+  const { host, port } = parseEndpoint(endpoint) ?? { host: endpoint, port: 0 }
   await new Promise<void>((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException) => reject(cannotListen(error, endpoint, key))
     server.once('error', failed)

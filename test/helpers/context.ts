@@ -6,16 +6,10 @@ import type {
   ComponentContext,
   ExporterContext,
   Intake,
-  Logger,
   ReceiverContext,
 } from '../../core/component.ts'
 import type { Batch, Signal } from '../../model/batch.ts'
-
-export interface LogLine {
-  readonly level: keyof Logger
-  readonly fields: object
-  readonly message: string
-}
+import { type LogLine, recordingLogger } from './environment.ts'
 
 /** A component's context without core: what is logged is kept, the clock is the wall's. */
 export function fakeContext(id: string): {
@@ -23,14 +17,11 @@ export function fakeContext(id: string): {
   log: LogLine[]
   stop: () => void
 } {
-  const log: LogLine[] = []
+  const logger = recordingLogger()
   const stopping = new AbortController()
-  const line = (level: keyof Logger) => (fields: object, message: string) => {
-    log.push({ level, fields, message })
-  }
   const context: ComponentContext = {
     id,
-    logger: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
+    logger,
     meter: createNoopMeter(),
     clock: systemClock,
     stopping: stopping.signal,
@@ -40,7 +31,7 @@ export function fakeContext(id: string): {
     peers: { get: () => undefined, set: () => undefined },
     packageRoot: process.cwd(),
   }
-  return { context, log, stop: () => stopping.abort() }
+  return { context, log: logger.lines, stop: () => stopping.abort() }
 }
 
 export interface ReceiverBench {

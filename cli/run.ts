@@ -45,15 +45,8 @@ export async function run(
   }
 
   function report({ droppedItems, ledger }: StopReport): number {
-    for (const {
-      branch,
-      drops,
-      signal: _signal,
-      pipeline: _pipeline,
-      exporter: _exporter,
-      ...counts
-    } of ledger) {
-      logger.info({ ...counts, drops }, `ledger of ${branch}`)
+    for (const { branch, received, created, delivered, merged, held, dropped, drops } of ledger) {
+      logger.info({ received, created, delivered, merged, held, dropped, drops }, `ledger of ${branch}`)
     }
     if (droppedItems === 0) return 0
     logger.error(

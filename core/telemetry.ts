@@ -54,7 +54,7 @@ function addressOf(server: Server, host: string): string {
 function cannotListen(cause: NodeJS.ErrnoException, host: string, port: number): FullspanError {
   const why = cause.code === 'EADDRINUSE' ? 'the port is taken' : cause.message
   return new FullspanError({
-    code: 'telemetry.cannot_listen',
+    code: 'TELEMETRY_CANNOT_LISTEN',
     remedy: 'fix-config',
     message: `Our own metrics cannot be served on ${host}:${port}: ${why}. Set service.telemetry.metrics.address to another, or service.telemetry.metrics.level to "none".`,
     cause,

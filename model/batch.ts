@@ -36,6 +36,7 @@ export class Batch {
   readonly items: number
   private readonly parts: readonly RequestPart[]
   private spanGroups: readonly SpanGroup[] | undefined
+  private sharesByOrigin: ReadonlyMap<Origin | undefined, number> | undefined
 
   private constructor(signal: Signal, parts: readonly RequestPart[], groups?: readonly SpanGroup[]) {
     this.signal = signal
@@ -75,8 +76,12 @@ export class Batch {
     return (this.spanGroups ??= this.signal === 'traces' ? this.parts.flatMap(groupsOf) : [])
   }
 
-  /** How many items each intake has in it. */
-  get shares(): Map<Origin | undefined, number> {
+  /** How many items each intake has in it. Counted once: every component on the way asks. */
+  get shares(): ReadonlyMap<Origin | undefined, number> {
+    return (this.sharesByOrigin ??= this.countShares())
+  }
+
+  private countShares(): Map<Origin | undefined, number> {
     const shares = new Map<Origin | undefined, number>()
     const add = (origin: Origin | undefined, items: number) =>
       shares.set(origin, (shares.get(origin) ?? 0) + items)

@@ -106,7 +106,7 @@ function problemOf(error: ErrorObject, root: ConfigNode, name: string): Problem 
   const where = [name, ...path].join('.')
   return {
     severity: 'error',
-    code: error.keyword === 'additionalProperties' ? 'config.unknown_key' : 'config.invalid_value',
+    code: error.keyword === 'additionalProperties' ? 'CONFIG_UNKNOWN_KEY' : 'CONFIG_INVALID_VALUE',
     at: typeof extra === 'string' || error.keyword === 'required' ? found.keyAt : found.node.at,
     message: explain(error, where, describe(found.node)),
   }

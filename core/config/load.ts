@@ -44,7 +44,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   const plugins = await loadPlugins(merged, problems)
   const registry = createRegistry([...sources.components, ...plugins])
   // A file that could not be read would make everything after it look undefined.
-  const isReadable = !problems.some(each => each.code === 'config.unreadable')
+  const isReadable = !problems.some(each => each.code === 'CONFIG_UNREADABLE')
   const { config, problems: found } = resolveConfig(merged, registry)
   if (isReadable) problems.push(...found)
   return { config, root: merged, registry, problems: problems.toSorted(byPlace) }
@@ -55,7 +55,7 @@ export function assertValid(problems: readonly Problem[]): void {
   const errors = problems.filter(each => each.severity === 'error')
   if (errors.length === 0) return
   throw new FullspanError({
-    code: 'config.invalid',
+    code: 'CONFIG_INVALID',
     remedy: 'fix-config',
     message: errors.map(formatProblem).join('\n'),
   })
@@ -71,7 +71,7 @@ function readSource(
     const text = env[source.slice(4)]
     if (text !== undefined) return parseText(text, source)
     const message = `The environment variable ${source.slice(4)} is not set.`
-    return { node: emptyMap(at), problems: [{ severity: 'error', code: 'config.unreadable', at, message }] }
+    return { node: emptyMap(at), problems: [{ severity: 'error', code: 'CONFIG_UNREADABLE', at, message }] }
   }
   const path = source.replace(/^file:/, '')
   try {
@@ -82,7 +82,7 @@ function readSource(
     const message = `The config cannot be read: ${reason}.`
     return {
       node: emptyMap(at),
-      problems: [{ severity: 'error', code: 'config.unreadable', at: { ...at, file: path }, message }],
+      problems: [{ severity: 'error', code: 'CONFIG_UNREADABLE', at: { ...at, file: path }, message }],
     }
   }
 }

@@ -22,7 +22,7 @@ export function nodeOfSetting(setting: string): { node: ConfigNode; problems: Pr
     const message = '--set takes a path and a value, such as "processors.batch.timeout=2s".'
     return {
       node: { kind: 'map', at, entries: new Map() },
-      problems: [{ severity: 'error', code: 'config.bad_setting', at, message }],
+      problems: [{ severity: 'error', code: 'CONFIG_BAD_SETTING', at, message }],
     }
   }
   const { node: value, problems } = parseText(setting.slice(equals + 1), at.file, at)

@@ -25,7 +25,7 @@ export function parseText(
   }
   const problems: Problem[] = document.errors.map(error => ({
     severity: 'error',
-    code: 'config.syntax',
+    code: 'CONFIG_SYNTAX',
     at: positionOf(error.pos[0]),
     message: `${error.message.replace(/\.$/, '')}.`,
   }))
@@ -50,7 +50,7 @@ function convertAlias(node: Node, source: Source, at: Position): ConfigNode {
   if (!target || source.following.has(target)) {
     source.problems.push({
       severity: 'error',
-      code: 'config.syntax',
+      code: 'CONFIG_SYNTAX',
       at,
       message: target ? 'This anchor contains itself.' : 'No anchor of this name stands before.',
     })

@@ -32,19 +32,19 @@ export function resolvePipelines(
     referencesOf(list).filter(({ id, at, repeats }) => {
       used[section].add(id)
       const complaint = repeats
-        ? { code: 'config.repeated_id', message: `${where} names "${id}" twice.` }
+        ? { code: 'CONFIG_REPEATED_ID', message: `${where} names "${id}" twice.` }
         : complaintAbout(id, section, where, signal, defined[section])
       if (!complaint) return true
       problems.push({ severity: 'error', at, ...complaint })
       return false
     })
-  lookUp(service.entries.get('extensions')?.node, 'extensions', 'service.extensions')
+  lookUp(service.entries.get('extensions')?.node, 'extensions', 'SERVICE_EXTENSIONS')
 
   const node = service.entries.get('pipelines')?.node ?? emptyMap(service.at)
   const entries = node.kind === 'map' ? [...node.entries] : []
   if (entries.length === 0 && node.kind === 'map') {
     const message = 'service.pipelines needs at least one pipeline, such as "traces".'
-    problems.push({ severity: 'error', code: 'config.no_pipeline', at: node.at, message })
+    problems.push({ severity: 'error', code: 'CONFIG_NO_PIPELINE', at: node.at, message })
   }
   const pipelines: PipelineConfig[] = []
   for (const [id, { keyAt, node: body }] of entries) {
@@ -73,7 +73,7 @@ function resolvePipeline(
   if (!signal || (rest.length > 0 && rest.join('/').trim() === '')) {
     const hint = signal ? ' Nothing stands after the "/".' : suggestion(name, signals)
     const message = `"${id}" is no name of a pipeline; it is "<signal>" or "<signal>/<name>".${hint}`
-    problems.push({ severity: 'error', code: 'config.bad_id', at, message })
+    problems.push({ severity: 'error', code: 'CONFIG_BAD_ID', at, message })
   }
   if (body.kind !== 'map') return undefined
   const listed = (section: Section): string[] => {
@@ -108,11 +108,11 @@ function complaintAbout(
     const known = [...defined.keys()]
     const hint = known.length === 0 ? ` The section "${section}" is empty or missing.` : suggestion(id, known)
     const message = `${where} names "${id}", which is not defined under "${section}".${hint}`
-    return { code: 'config.unknown_id', message }
+    return { code: 'CONFIG_UNKNOWN_ID', message }
   }
   const definition = defined.get(id)?.definition
   if (!definition || definition.kind === 'extension' || signal === undefined) return undefined
   if (definition.signals.includes(signal)) return undefined
   const message = `${where} names "${id}", which cannot take ${signal}. It takes: ${definition.signals.join(', ')}.`
-  return { code: 'config.wrong_signal', message }
+  return { code: 'CONFIG_WRONG_SIGNAL', message }
 }

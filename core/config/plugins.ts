@@ -27,7 +27,7 @@ export async function loadPlugins(root: ConfigNode, problems: Problem[]): Promis
       loaded.push(...componentsOf(module.default, name))
     } catch (error) {
       const message = `The plugin ${name ?? ''} cannot be loaded: ${(error as Error).message}`
-      problems.push({ severity: 'error', code: 'config.bad_plugin', at: item.at, message })
+      problems.push({ severity: 'error', code: 'CONFIG_BAD_PLUGIN', at: item.at, message })
     }
   }
   return loaded

@@ -57,7 +57,7 @@ export function resolveConfig(root: ConfigNode, registry: Registry): { config: C
   for (const [key, { keyAt }] of map.entries) {
     if (topKeys.includes(key)) continue
     const message = `The config has no section "${key}".${suggestion(key, topKeys)}`
-    problems.push({ severity: 'error', code: 'config.unknown_key', at: keyAt, message })
+    problems.push({ severity: 'error', code: 'CONFIG_UNKNOWN_KEY', at: keyAt, message })
   }
   const defined = {
     receivers: resolveSection(map, 'receivers', registry, problems),
@@ -97,19 +97,19 @@ function resolveComponent(
   registry: Registry,
   problems: Problem[],
 ): Configured | undefined {
-  const fail = (code: string, message: string): undefined => {
+  const fail = (code: string, message: string): Configured | undefined => {
     problems.push({ severity: 'error', code, at: keyAt, message })
     return undefined
   }
   const [type = '', ...rest] = id.split('/')
   if (type === '')
     return fail(
-      'config.bad_id',
+      'CONFIG_BAD_ID',
       `${section}: "${id}" has nothing before the "/"; ids are "type" or "type/name".`,
     )
   if (rest.length > 0 && rest.join('/').trim() === '') {
     return fail(
-      'config.bad_id',
+      'CONFIG_BAD_ID',
       `${section}: "${id}" has nothing after the "/"; ids are "type" or "type/name".`,
     )
   }
@@ -118,7 +118,7 @@ function resolveComponent(
   if (!definition) {
     const elsewhere = sections.find(each => each !== section && registry.find(kindOf[each], type))
     const hint = elsewhere ? ` There is one under "${elsewhere}".` : suggestion(type, registry.typesOf(kind))
-    return fail('config.unknown_type', `There is no ${kind} of type "${type}".${hint}`)
+    return fail('CONFIG_UNKNOWN_TYPE', `There is no ${kind} of type "${type}".${hint}`)
   }
   const { value, problems: found } = checkNode(node, fullSchema(definition), `${section}.${id}`)
   problems.push(...found)
@@ -129,7 +129,7 @@ function resolveService(root: MapNode, problems: Problem[]): { value: ServiceCon
   const entry = root.entries.get('service')
   if (!entry) {
     const message = 'The config needs the section "service" with at least one pipeline.'
-    problems.push({ severity: 'error', code: 'config.no_pipeline', at: root.at, message })
+    problems.push({ severity: 'error', code: 'CONFIG_NO_PIPELINE', at: root.at, message })
   }
   const node = entry?.node ?? emptyMap(root.at)
   const { value, problems: found } = checkNode(node, serviceSchema, 'service')
@@ -149,7 +149,7 @@ function warnUnused(
       if (used[section].has(id)) continue
       const where = section === 'extensions' ? 'service.extensions does not name it' : 'no pipeline uses it'
       const message = `${section}.${id} is defined, but ${where}.`
-      problems.push({ severity: 'warning', code: 'config.unused', at: keyAt, message })
+      problems.push({ severity: 'warning', code: 'CONFIG_UNUSED', at: keyAt, message })
     }
   }
 }
@@ -172,7 +172,7 @@ function asMap(node: ConfigNode, what: string, problems: Problem[]): MapNode {
   if (node.kind === 'map') return node
   if (node.kind === 'list' || node.value !== null) {
     const message = `${what} must be a map, but is ${describe(node)}.`
-    problems.push({ severity: 'error', code: 'config.invalid_value', at: node.at, message })
+    problems.push({ severity: 'error', code: 'CONFIG_INVALID_VALUE', at: node.at, message })
   }
   return emptyMap(node.at)
 }

@@ -38,7 +38,7 @@ function expand(node: ScalarNode, text: string, sources: Sources, depth: number)
   if (depth > maxDepth) {
     report(
       sources,
-      'config.reference',
+      'CONFIG_REFERENCE',
       node.at,
       `References in ${JSON.stringify(text)} are nested without end.`,
     )
@@ -46,14 +46,11 @@ function expand(node: ScalarNode, text: string, sources: Sources, depth: number)
   }
   const whole = /^\$\{([^{}$]*)\}$/.exec(text)
   if (whole) return typed(node, read(whole[1] ?? '', node.at, sources), sources, depth)
+  const expanded = text.replaceAll(reference, (_match, inner: string | undefined) =>
+    inner === undefined ? '$$' : (read(inner, node.at, sources) ?? '').replaceAll('$', () => '$$'),
+  )
   // A text may become a reference by an inner one: "${env:${env:WHICH}}".
-  let isNested = false
-  const expanded = text.replaceAll(reference, (_match, inner: string | undefined, offset: number) => {
-    if (inner === undefined) return '$$'
-    if (/\$\{[^}]*$/.test(text.slice(0, offset))) isNested = true
-    return (read(inner, node.at, sources) ?? '').replaceAll('$', () => '$$')
-  })
-  if (isNested) return expand(node, expanded, sources, depth + 1)
+  if (/\$\{[^{}]*\$\{/.test(text)) return expand(node, expanded, sources, depth + 1)
   return { kind: 'scalar', at: node.at, value: expanded.replaceAll('$$', () => '$') }
 }
 
@@ -74,7 +71,7 @@ function read(inner: string, at: Position, sources: Sources): string | undefined
   if (scheme === 'file') return readFile(rest, at, sources)
   report(
     sources,
-    'config.reference',
+    'CONFIG_REFERENCE',
     at,
     `"\${${inner}}" cannot be read: only "\${env:NAME}", "\${env:NAME:-default}" and "\${file:path}" are known; write "$$" for a plain "$".`,
   )
@@ -86,7 +83,7 @@ function readEnv(text: string, at: Position, sources: Sources): string | undefin
   if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
     report(
       sources,
-      'config.reference',
+      'CONFIG_REFERENCE',
       at,
       `"${name}" is no name of an environment variable (letters, digits and "_").`,
     )
@@ -96,7 +93,7 @@ function readEnv(text: string, at: Position, sources: Sources): string | undefin
   if (value !== undefined) return value
   sources.problems.push({
     severity: 'warning',
-    code: 'config.unset_variable',
+    code: 'CONFIG_UNSET_VARIABLE',
     at,
     message: `environment variable ${name} is not set, so this is empty; "\${env:${name}:-default}" would give a default.`,
   })
@@ -107,7 +104,7 @@ function readFile(path: string, at: Position, sources: Sources): string | undefi
   try {
     return readFileSync(resolve(dirname(at.file), path), 'utf8').replace(/\r?\n$/, '')
   } catch (error) {
-    report(sources, 'config.reference', at, `"${path}" cannot be read: ${(error as Error).message}.`)
+    report(sources, 'CONFIG_REFERENCE', at, `"${path}" cannot be read: ${(error as Error).message}.`)
     return undefined
   }
 }

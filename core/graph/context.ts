@@ -42,7 +42,7 @@ export function componentContext(
     getExtension(extensionId) {
       if (extensions.has(extensionId)) return extensions.get(extensionId)
       throw new FullspanError({
-        code: 'service.no_extension',
+        code: 'SERVICE_NO_EXTENSION',
         remedy: 'fix-config',
         message: `${id} needs the extension "${extensionId}", which does not run. Add it to service.extensions.`,
       })

@@ -7,7 +7,9 @@ import type { Delivery } from '../delivery/delivery.ts'
 import { BranchBook, type PipelineBook } from '../ledger.ts'
 import type { Settlement } from '../settlement.ts'
 import { componentContext, type Shared } from './context.ts'
-import { runFunction, runOperator, type RunningProcessor } from './run-processor.ts'
+import { runFunction } from './run-function.ts'
+import { runOperator } from './run-operator.ts'
+import { type RunningProcessor, unreachable } from './running-processor.ts'
 import { createStage, type Stage } from './stage.ts'
 
 /** How long a sender should wait when a queue is full: the time in which a healthy one makes room many times over. */
@@ -21,7 +23,7 @@ export interface Pipeline {
   put(batch: Batch): void
   /** Completes the source; resolves when every processor has given out what it had. */
   finish(): Promise<void>
-  abandon(reason: string): number
+  abandon(reason: string): void
 }
 
 interface Options {
@@ -59,6 +61,7 @@ export async function startPipeline(options: Options): Promise<Pipeline> {
       next: batch => {
         for (const { delivery, branch } of branches) delivery.put(batch, branch)
       },
+      error: unreachable,
       complete: resolve,
     })
   })
@@ -85,7 +88,7 @@ export async function startPipeline(options: Options): Promise<Pipeline> {
     },
     abandon(reason) {
       subscription?.unsubscribe()
-      return running.reduce((items, each) => items + each.abandon(reason), 0)
+      for (const each of running) each.abandon(reason)
     },
   }
 }

@@ -10,6 +10,9 @@ export interface Stage {
   readonly heldItems: number
   readonly incoming: number
   readonly outgoing: number
+  /** A batch waits in front of it. */
+  queue(batch: Batch): void
+  unqueue(batch: Batch): void
   take(batch: Batch): void
   emit(batch: Batch): void
   drop(items: Batch | readonly Span[], reason: string): void
@@ -70,6 +73,13 @@ export function createStage(options: {
     },
     get outgoing() {
       return outgoing
+    },
+    queue(batch) {
+      book.held += batch.items
+      for (const origin of batch.shares.keys()) if (origin instanceof IntakeAccount) origin.holder = id
+    },
+    unqueue(batch) {
+      book.held -= batch.items
     },
     take(batch) {
       incoming += batch.items

@@ -25,7 +25,7 @@ export function fakeReceiver(type = 'in'): {
   definition: ComponentDefinition
   /** Emits an intake; the answers that were given to it are collected. */
   send(build: (origin: Origin) => Batch): Answer[]
-  fail(error: unknown): void
+  fail(error: Error): void
   readonly context: ReceiverContext
   readonly starts: number
 } {
@@ -55,7 +55,9 @@ export function fakeReceiver(type = 'in'): {
       intakes$.next(current().intake(build, { answer: answer => answers.push(answer) }))
       return answers
     },
-    fail: error => intakes$.error(error),
+    fail(error) {
+      intakes$.error(error)
+    },
     get context() {
       return current()
     },

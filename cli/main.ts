@@ -1,33 +1,92 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
+import { components } from '../components.ts'
+import { wholeSchema } from '../core/config/json-schema.ts'
+import { assertValid, loadConfig, type LoadedConfig } from '../core/config/load.ts'
+import { formatProblem } from '../core/config/problem.ts'
 import { FullspanError } from '../core/errors.ts'
-import { run } from './run.ts'
+import { listComponents } from './list-components.ts'
+import { printConfig } from './print-config.ts'
+import { type ConfigOptions, configFiles, run } from './run.ts'
 import { version } from './version.ts'
 
-/** The one place that prints errors and exits. Exit codes: 0 well, 1 config or start, 2 wrong use, 3 dropped at shutdown. */
+const exitCodes = `
+Exit codes:
+  0  it went well
+  1  the config is wrong, or something could not start
+  2  the command line is wrong
+  3  the stop dropped items that could not be delivered in time
+`
+const examples = `
+Examples:
+  fullspan run                                     the config that comes with Fullspan
+  fullspan run --config pipeline.yaml --set service.telemetry.logs.level=debug
+  fullspan validate --config base.yaml --config production.yaml
+  fullspan schema > fullspan.schema.json           for editors: "$schema": "./fullspan.schema.json"
+`
+
+/** The one place that prints errors and exits. */
 async function main(): Promise<void> {
   const program = new Command('fullspan')
-    .description('Puts the whole stack of a request into one trace.')
+    .description('Puts the whole stack of a request into one trace: APP, SYS and NET spans.')
     .version(version())
+    .addHelpText('after', examples + exitCodes)
+    .showSuggestionAfterError()
+    .showHelpAfterError('(fullspan --help lists the commands)')
     .exitOverride()
-  withConfig(program.command('run', { isDefault: true }).description('start the collector')).action(
+  withConfig(program.command('run').description('start the collector; SIGTERM or SIGINT stops it')).action(
     async (options: ConfigOptions) => {
       process.exitCode = await run(options, code => process.exit(code))
     },
   )
+  withConfig(
+    program
+      .command('validate')
+      .description('check a config: one problem a line, exit code 1 if any is an error'),
+  ).action(async (options: ConfigOptions) => validate(await load(options), configFiles(options.config)))
+  withConfig(
+    program
+      .command('print-config')
+      .description('print the config as it takes effect: joined, defaults filled in, secrets hidden'),
+  )
+    .addOption(new Option('--format <format>', 'how').choices(['yaml', 'json']).default('yaml'))
+    .action(async ({ format, ...options }: ConfigOptions & { format: 'yaml' | 'json' }) => {
+      const loaded = await load(options)
+      assertValid(loaded.problems)
+      process.stdout.write(printConfig(loaded, format))
+    })
+  program
+    .command('components')
+    .description('list what a config may name')
+    .action(() => void process.stdout.write(listComponents(components)))
+  program
+    .command('schema')
+    .description('print the JSON Schema of a config, for editors')
+    .action(() => void process.stdout.write(`${JSON.stringify(wholeSchema(components), undefined, 2)}\n`))
   await program.parseAsync()
-}
-
-export interface ConfigOptions {
-  readonly config: readonly string[]
-  readonly set: readonly string[]
 }
 
 function withConfig(command: Command): Command {
   const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value]
   return command
-    .option('--config <file>', 'JSON or YAML; may be repeated, later files win', collect, [])
-    .option('--set <path=value>', 'one setting, such as processors.batch.timeout=2s', collect, [])
+    .option(
+      '--config <file>',
+      'JSON or YAML, "env:NAME" or "yaml:text"; repeatable, later ones win',
+      collect,
+      [],
+    )
+    .option('--set <path=value>', 'one setting, such as processors.batch.timeout=2s; repeatable', collect, [])
+}
+
+function load({ config, set }: ConfigOptions): Promise<LoadedConfig> {
+  return loadConfig({ files: configFiles(config), settings: set, components })
+}
+
+function validate({ problems }: LoadedConfig, files: readonly string[]): void {
+  for (const problem of problems) console.log(formatProblem(problem))
+  const isValid = problems.every(problem => problem.severity === 'warning')
+  if (isValid) console.log(`OK: ${files.join(', ')}`)
+  else process.exitCode = 1
 }
 
 try {

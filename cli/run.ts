@@ -8,10 +8,15 @@ import { startService } from '../core/graph/service.ts'
 import type { StopReport } from '../core/graph/stop.ts'
 import { createLogger } from '../core/log.ts'
 import { packageRoot } from '../core/package-root.ts'
+import { dropPrivileges, futureOwner } from '../core/privileges.ts'
 import { startTelemetry, type Telemetry } from '../core/telemetry.ts'
 import { parseEndpoint } from '../core/units.ts'
-import type { ConfigOptions } from './main.ts'
 import { watchSignals } from './signals.ts'
+
+export interface ConfigOptions {
+  readonly config: readonly string[]
+  readonly set: readonly string[]
+}
 
 /** Starts, waits for a signal, stops. Returns the exit code; what keeps it from starting is thrown. */
 export async function run(
@@ -24,6 +29,7 @@ export async function run(
   const logger = createLogger(own.logs)
   for (const problem of problems) logger.warn({}, formatProblem(problem))
 
+  const owner = futureOwner(config.service.run_as)
   const signals = watchSignals(logger, quit)
   let telemetry: Telemetry | undefined
   try {
@@ -35,7 +41,9 @@ export async function run(
       childLogger: fields => logger.child(fields),
       meter: id => metrics.meter(id),
       packageRoot: packageRoot(),
+      owner,
     })
+    if (owner) dropPrivileges(owner)
     logger.info(ready(metrics), 'everything is ready')
     await signals.received
     return report(await service.stop())

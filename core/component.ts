@@ -21,8 +21,18 @@ export interface ComponentContext {
   getExtension(id: string): unknown
   /** Which process is at the other end of a connection to us, where capture has seen it. */
   readonly peers: Peers
+  /**
+   * The user that this process becomes once all components have started; undefined where it stays who it is. Files made before
+   * must be given to it.
+   */
+  readonly owner?: Owner | undefined
   /** Where the checkout or the installed package lies: for files that are not code (the probe, the page). */
   readonly packageRoot: string
+}
+
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
 }
 
 /** Leveled log, pino's shape: `logger.warn({ port }, 'message')`. */

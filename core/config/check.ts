@@ -17,6 +17,8 @@ const compiled = new WeakMap<ObjectSchema, ValidateFunction>()
 /** What a schema makes of a config: the value with defaults, durations in ms and sizes in bytes, and all that is wrong with it. */
 export interface Checked {
   readonly value: Readonly<Record<string, unknown>>
+  /** The same as a config would write it: durations and sizes as text. */
+  readonly written: unknown
   readonly problems: readonly Problem[]
 }
 
@@ -24,9 +26,11 @@ export interface Checked {
 export function checkNode(node: ConfigNode, schema: ObjectSchema, name: string): Checked {
   const plain = toPlain(node, schema)
   const validate = compile(schema)
-  if (validate(plain)) return { value: toUnits(plain, schema) as Checked['value'], problems: [] }
+  if (validate(plain)) {
+    return { value: toUnits(plain, schema) as Checked['value'], written: plain, problems: [] }
+  }
   const problems = (validate.errors ?? []).map(error => problemOf(error, node, name))
-  return { value: {}, problems: withoutRepeats(problems) }
+  return { value: {}, written: plain, problems: withoutRepeats(problems) }
 }
 
 /** The same for a value that has no place in a file: what tests and plugins hand over. Throws the first problem. */

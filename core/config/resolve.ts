@@ -67,7 +67,7 @@ export function resolveConfig(root: ConfigNode, registry: Registry): { config: C
   }
   const service = resolveService(map, problems)
   const { pipelines, used } = resolvePipelines(service.node, defined, problems)
-  warnUnused(map, used, problems)
+  warnUnused(map, used, registry, problems)
   const config: Config = {
     receivers: pick(defined.receivers, used.receivers, registry.receiver),
     processors: pick(defined.processors, used.processors, registry.processor),
@@ -140,13 +140,14 @@ function resolveService(root: MapNode, problems: Problem[]): { value: ServiceCon
 function warnUnused(
   root: MapNode,
   used: Readonly<Record<Section, ReadonlySet<string>>>,
+  registry: Registry,
   problems: Problem[],
 ): void {
   for (const section of sections) {
     const node = root.entries.get(section)?.node
     if (node?.kind !== 'map') continue
     for (const [id, { keyAt }] of node.entries) {
-      if (used[section].has(id)) continue
+      if (used[section].has(id) || !registry.find(kindOf[section], id.split('/')[0] ?? '')) continue
       const where = section === 'extensions' ? 'service.extensions does not name it' : 'no pipeline uses it'
       const message = `${section}.${id} is defined, but ${where}.`
       problems.push({ severity: 'warning', code: 'CONFIG_UNUSED', at: keyAt, message })

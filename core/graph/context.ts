@@ -1,6 +1,6 @@
 import type { Meter } from '@opentelemetry/api'
 import type { Clock } from '../clock.ts'
-import type { ComponentContext, Logger, Peers } from '../component.ts'
+import type { ComponentContext, Logger, Owner, Peers } from '../component.ts'
 import { FullspanError } from '../errors.ts'
 
 /** What core itself is given: everything that differs between a run, a replay and a test. */
@@ -11,6 +11,7 @@ export interface Environment {
   childLogger(fields: Readonly<Record<string, string>>): Logger
   meter(componentId: string): Meter
   readonly packageRoot: string
+  readonly owner?: Owner | undefined
   /** 0 to 1, for jitter. */
   readonly random?: () => number
 }
@@ -39,6 +40,7 @@ export function componentContext(
     stopping,
     peers,
     packageRoot: environment.packageRoot,
+    owner: environment.owner,
     getExtension(extensionId) {
       if (extensions.has(extensionId)) return extensions.get(extensionId)
       throw new FullspanError({

@@ -8,7 +8,7 @@ import { names } from '../../model/attribute-names.ts'
 import type { Batch } from '../../model/batch.ts'
 import { type Span, spanKind } from '../../model/span.ts'
 import association from '../../processors/span_association/index.ts'
-import { type ManualClock, manualClock } from '../helpers/manual-clock.ts'
+import { type ManualClock, manualClock } from '../../core/manual-clock.ts'
 import { appSpan, at, batchOf, exchange, type Piece, sight, treeOf } from '../helpers/stack.ts'
 
 type Config = Infer<typeof association.schema>
@@ -56,7 +56,10 @@ async function start(change: Partial<Config> = {}): Promise<Run> {
   if (!('operator' in created)) throw new Error('span_association is an operator')
   const input$ = new Subject<Batch>()
   const batches: Batch[] = []
-  created.operator(input$).subscribe(batch => batches.push(batch))
+  created.operator(input$).subscribe({
+    next: batch => batches.push(batch),
+    error: (error: unknown) => t.fail(String(error)),
+  })
   return { input$, batches, dropped, clock }
 }
 

@@ -1,5 +1,8 @@
 import type { ComponentDefinition } from './core/component.ts'
 import debug from './exporters/debug/index.ts'
+import file from './exporters/file/index.ts'
+import batch from './processors/batch/index.ts'
+import memoryLimiter from './processors/memory_limiter/index.ts'
 import spanAssociation from './processors/span_association/index.ts'
 import otlpReceiver from './receivers/otlp/index.ts'
 
@@ -8,7 +11,10 @@ export const components: readonly ComponentDefinition[] = [
   // receivers
   otlpReceiver,
   // processors
+  batch,
+  memoryLimiter,
   spanAssociation,
   // exporters
   debug,
+  file,
 ]

@@ -135,6 +135,14 @@ interface Definition<S extends ObjectSchema> {
   readonly stability: Stability
   readonly signals: readonly Signal[]
   readonly schema: S
+  /** What the schema cannot say: settings that contradict each other. Called on a config that the schema allows. */
+  check?(config: Infer<S>): readonly Complaint[]
+}
+
+/** A setting (`rotation.max_backups`) and what is wrong with it: the rest of a sentence that begins with the setting. */
+export interface Complaint {
+  readonly setting: string
+  readonly message: string
 }
 
 export interface ReceiverDefinition<S extends ObjectSchema = ObjectSchema> extends Definition<S> {

@@ -11,7 +11,7 @@ import type { Settings } from '../schema.ts'
 import { checkNode } from './check.ts'
 import { fullSchema } from './core-keys.ts'
 import { suggestion } from './nearest.ts'
-import { type ConfigNode, describe, emptyMap, type Entry, type MapNode } from './node.ts'
+import { type ConfigNode, describe, emptyMap, type Entry, locate, type MapNode } from './node.ts'
 import type { Position, Problem } from './problem.ts'
 import { type PipelineConfig, resolvePipelines } from './pipelines.ts'
 import { type ServiceConfig, serviceSchema } from './service-schema.ts'
@@ -122,7 +122,18 @@ function resolveComponent(
   }
   const { value, problems: found } = checkNode(node, fullSchema(definition), `${section}.${id}`)
   problems.push(...found)
-  return found.length > 0 ? undefined : { id, definition, settings: value as Settings, at: keyAt }
+  if (found.length > 0) return undefined
+  const settings = value as Settings
+  for (const { setting, message } of definition.check?.(settings) ?? []) {
+    const at = locate(node, setting.split('.'))
+    problems.push({
+      severity: 'error',
+      code: 'CONFIG_CONTRADICTION',
+      at: at.isComplete ? at.node.at : keyAt,
+      message: `${section}.${id}.${setting} ${message}`,
+    })
+  }
+  return { id, definition, settings, at: keyAt }
 }
 
 function resolveService(root: MapNode, problems: Problem[]): { value: ServiceConfig; node: MapNode } {

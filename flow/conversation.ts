@@ -1,5 +1,5 @@
 import type { Decoder, Exchange, Protocol, Recorder, Speaker, Transport } from '../protocols/protocol.ts'
-import { hashStart, openMessage } from './message.ts'
+import { hashStart, openMessage, packetMark } from './message.ts'
 import type { Mark, OpenMessage } from './message.ts'
 import { createRecognition } from './recognition.ts'
 import type { Recognition } from './recognition.ts'
@@ -10,10 +10,15 @@ export type Direction = 0 | 1
 /** An exchange as flow hands it on: both messages are the conversation's own. */
 export interface SeenExchange extends Exchange {
   readonly protocol: string
+  /** The direction in which the request went. */
+  readonly requestDirection: Direction
   readonly request: OpenMessage
   readonly response: OpenMessage | undefined
-  /** `lost_events`, `gap`, `no_response`, `truncated`. */
+  /** `gap`, `lost_events`, `late_join`, `no_response`, `truncated`. */
   readonly incomplete: readonly string[]
+  readonly retransmissions: number
+  /** When it was over: the response's last byte, or when nothing was awaited any more. */
+  readonly endNs: bigint
 }
 
 export interface ConversationOptions {
@@ -21,6 +26,8 @@ export interface ConversationOptions {
   readonly protocols: readonly Protocol[]
   /** Whose bytes direction 0 carries, where that is sure; else the protocol decides. */
   readonly speakerOf0: Speaker | undefined
+  /** Bytes went by before it was followed: its first exchange may lack some. */
+  readonly isLate: boolean
   readonly onExchange: (exchange: SeenExchange) => void
 }
 
@@ -32,8 +39,11 @@ export interface Conversation {
   lose(): void
   /** Capture was off for a while. */
   gap(): void
+  /** Bytes were seen again. */
+  retransmit(): void
   quiet(): void
-  close(): void
+  /** `atNs`: when it ended, if that was seen. */
+  close(atNs?: bigint): void
   /** Whose bytes direction 0 carries; undefined until the protocol is recognised. */
   speakerOf0(): Speaker | undefined
   /** `unknown`: no protocol of ours; its bytes are counted only. */
@@ -48,16 +58,18 @@ export function createConversation(options: ConversationOptions): Conversation {
   let protocol = ''
   let speakerOf0: Speaker | undefined
   let lastSpeaker: Speaker | undefined
-  const known = { losses: 0, gaps: 0 }
+  const mishaps = { losses: 0, gaps: 0, retransmissions: 0 }
+  let { isLate } = options
+  let closedNs: bigint | undefined
 
-  let mark: Mark = { timeNs: 0n, seq: 0, pid: 0, tid: 0, threadSwitches: 0 }
+  let mark: Mark = packetMark(0n, 0, false)
   let bytes = nothing
   let length = 0
   const open: Record<Speaker, OpenMessage | undefined> = { client: undefined, server: undefined }
 
   const recorder: Recorder = {
     begin(from, at) {
-      const message = openMessage(from, mark, at, known)
+      const message = openMessage(from, mark, at, mishaps)
       hashStart(message, bytes, at, length)
       message.lengthBytes = -at
       open[from] = message
@@ -85,7 +97,8 @@ export function createConversation(options: ConversationOptions): Conversation {
   function touch(message: OpenMessage): void {
     message.lastNs = mark.timeNs
     message.lastTid = mark.tid
-    message.lastThreadSwitches = mark.threadSwitches
+    message.lastSwitches = mark.switches
+    message.lastServerSwitches = mark.serverSwitches
   }
 
   function finish(message: OpenMessage): void {
@@ -97,11 +110,16 @@ export function createConversation(options: ConversationOptions): Conversation {
     const request = exchange.request as OpenMessage // our own: `begin` made it
     const response = exchange.response as OpenMessage | undefined
     const incomplete: string[] = []
-    if (known.gaps > request.gapsBefore) incomplete.push('gap')
-    if (known.losses > request.lossesBefore) incomplete.push('lost_events')
+    if (mishaps.gaps > request.before.gaps) incomplete.push('gap')
+    if (mishaps.losses > request.before.losses) incomplete.push('lost_events')
+    if (isLate) incomplete.push('late_join')
+    isLate = false
     if (response === undefined) incomplete.push('no_response')
     if (exchange.isTruncated) incomplete.push('truncated')
-    return { ...exchange, protocol, request, response, incomplete }
+    const retransmissions = mishaps.retransmissions - request.before.retransmissions
+    const endNs = response?.lastNs ?? closedNs ?? request.lastNs
+    const requestDirection = speakerOf0 === 'client' ? 0 : 1
+    return { ...exchange, protocol, requestDirection, request, response, incomplete, retransmissions, endNs }
   }
 
   /** Bytes go to the decoder with what is known of them in the variables above, which `recorder` reads. */
@@ -141,15 +159,19 @@ export function createConversation(options: ConversationOptions): Conversation {
       else if (recognition !== undefined) recognise(direction, newMark, newBytes, newLength)
     },
     lose() {
-      known.losses++
+      mishaps.losses++
     },
     gap() {
-      known.gaps++
+      mishaps.gaps++
+    },
+    retransmit() {
+      mishaps.retransmissions++
     },
     quiet() {
       decoder?.quiet()
     },
-    close() {
+    close(atNs) {
+      closedNs = atNs
       decoder?.close()
       decoder = undefined
       recognition = undefined

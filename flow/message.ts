@@ -9,8 +9,23 @@ export interface Mark {
   readonly seq: number
   readonly pid: number
   readonly tid: number
-  /** State of the thread for `isThreadShared`; 0 where packets were seen. */
-  readonly threadSwitches: number
+  /** Of the thread, see threads.ts; 0 where packets were seen. */
+  readonly switches: number
+  readonly serverSwitches: number
+  /** `transmit`: packets that went out by the interface. */
+  readonly isTransmit: boolean
+}
+
+/** A mark of packets: no thread moved them. */
+export function packetMark(timeNs: bigint, seq: number, isTransmit: boolean): Mark {
+  return { timeNs, seq, isTransmit, pid: 0, tid: 0, switches: 0, serverSwitches: 0 }
+}
+
+/** What happened to a conversation so far, by number. What grows while a message is under way has touched it. */
+export interface Mishaps {
+  readonly losses: number
+  readonly gaps: number
+  readonly retransmissions: number
 }
 
 const hashedBytes = 16
@@ -20,36 +35,34 @@ export interface OpenMessage extends Message {
   lastNs: bigint
   lastTid: number
   lengthBytes: number
-  readonly threadSwitches: number
-  lastThreadSwitches: number
-  /** How many losses and gaps the conversation had known before: more of them later touched this message. */
-  readonly lossesBefore: number
-  readonly gapsBefore: number
+  readonly switches: number
+  readonly serverSwitches: number
+  lastSwitches: number
+  lastServerSwitches: number
+  readonly isTransmit: boolean
+  readonly before: Mishaps
   hasEnded: boolean
   hash: RunningHash
   /** -1: a hole within the first 16 bytes. */
   hashed: number
 }
 
-export function openMessage(
-  from: Speaker,
-  mark: Mark,
-  at: number,
-  known: { readonly losses: number; readonly gaps: number },
-): OpenMessage {
+export function openMessage(from: Speaker, mark: Mark, at: number, mishaps: Mishaps): OpenMessage {
   return {
     from,
     firstNs: mark.timeNs,
     seq: (mark.seq + at) >>> 0,
     pid: mark.pid,
     tid: mark.tid,
-    threadSwitches: mark.threadSwitches,
+    switches: mark.switches,
+    serverSwitches: mark.serverSwitches,
+    isTransmit: mark.isTransmit,
     lastNs: mark.timeNs,
     lastTid: mark.tid,
-    lastThreadSwitches: mark.threadSwitches,
+    lastSwitches: mark.switches,
+    lastServerSwitches: mark.serverSwitches,
     lengthBytes: 0,
-    lossesBefore: known.losses,
-    gapsBefore: known.gaps,
+    before: { ...mishaps },
     hasEnded: false,
     hash: startHash(),
     hashed: 0,

@@ -1,6 +1,6 @@
 import { createConversation } from '../../flow/conversation.ts'
 import type { Direction, SeenExchange } from '../../flow/conversation.ts'
-import { startHashOf } from '../../flow/message.ts'
+import { packetMark, startHashOf } from '../../flow/message.ts'
 import type { Protocol, Speaker, Transport } from '../../protocols/protocol.ts'
 
 /** What moved in one call: text (latin1) or bytes; `seen`: how much of it was captured. */
@@ -33,6 +33,7 @@ export function converse(
   const conversation = createConversation({
     transport: options.transport ?? 'tcp',
     protocols,
+    isLate: false,
     speakerOf0: options.knownRole === true ? 'client' : undefined,
     onExchange: exchange => exchanges.push(toPlain(exchange)),
   })
@@ -42,7 +43,7 @@ export function converse(
     const direction: Direction = piece.from === 'client' ? 0 : 1
     const bytes = toBytes(piece.bytes)
     const length = bytes.length + (piece.hole ?? 0)
-    const mark = { timeNs: ++time, seq: offsets[direction]!, pid: 1, tid: 1, threadSwitches: 0 }
+    const mark = packetMark(++time, offsets[direction]!, false)
     conversation.push(direction, mark, bytes.subarray(0, piece.seen ?? bytes.length), length)
     offsets[direction]! += length
   }

@@ -1,0 +1,201 @@
+import { names } from '../model/attribute-names.ts'
+import type { AttributeValue } from '../model/attributes.ts'
+import { createScope } from '../model/resource.ts'
+import type { Envelope } from '../model/resource.ts'
+import { Span, spanKind, statusCode } from '../model/span.ts'
+import type { SpanKind } from '../model/span.ts'
+import type { ClockMap } from './clock-map.ts'
+import type { SeenExchange } from './conversation.ts'
+import type { Endpoint, Transport } from './events.ts'
+import type { Facts } from './facts.ts'
+import { messageIdOf, spanIdOf, traceIdOf } from './ids.ts'
+import { startHashOf } from './message.ts'
+import { observationPoint } from './observation-point.ts'
+import type { Path } from './paths.ts'
+import type { Resources } from './resources.ts'
+import type { SocketStream } from './sockets.ts'
+import type { ThreadState, Threads } from './threads.ts'
+
+type Attribute = readonly [name: string, value: AttributeValue]
+
+/** A span with what it stands under: ready for `groupSpans` of model/batch.ts. */
+export interface FinishedSpan {
+  readonly resource: Envelope
+  readonly scope: Envelope
+  readonly span: Span
+}
+
+export interface SpanMaker {
+  /** undefined: no clock reading has come yet. */
+  ofSocket(exchange: SeenExchange, stream: SocketStream): FinishedSpan | undefined
+  ofPath(exchange: SeenExchange, path: Path): FinishedSpan | undefined
+}
+
+export function createSpanMaker(context: {
+  readonly facts: Facts
+  readonly clock: ClockMap
+  readonly resources: Resources
+  readonly threads: Threads
+}): SpanMaker {
+  const { facts, clock, resources, threads } = context
+  const scopes = { sys: createScope('fullspan/sys'), net: createScope('fullspan/net') }
+  const bootId = (): string => facts.host?.bootId ?? ''
+
+  function make(
+    exchange: SeenExchange,
+    seen: {
+      readonly id: string
+      readonly transport: Transport
+      readonly kind: SpanKind
+      readonly countsAsServer: boolean
+      readonly attributes: readonly Attribute[]
+    },
+  ): Span | undefined {
+    const offset = clock.offsetAt(exchange.request.firstNs)
+    if (offset === undefined) return undefined
+    const { request, endNs, error } = exchange
+    const isError = error !== undefined && (error.countsFor === 'both' || !seen.countsAsServer)
+    return Span.create({
+      traceId: traceIdOf(exchange, seen.transport, seen.id),
+      spanId: seen.id,
+      parentSpanId: '',
+      name: exchange.name,
+      kind: seen.kind,
+      startTimeUnixNano: request.firstNs + offset,
+      endTimeUnixNano: (endNs < request.firstNs ? request.firstNs : endNs) + offset,
+      attributes: [
+        ...seen.attributes,
+        ...Object.entries(exchange.attributes),
+        ...exchangeAttributes(exchange, seen.transport, clock),
+        ...(isError ? [[names.errorType, error.type] as const] : []),
+      ],
+      ...(isError && { status: { code: statusCode.error, message: error.message } }),
+    })
+  }
+
+  function ofSocket(exchange: SeenExchange, stream: SocketStream): FinishedSpan | undefined {
+    const { request } = exchange
+    const isServer = exchange.requestDirection === 1
+    const [client, server] = isServer ? [stream.remote, stream.local] : [stream.local, stream.remote]
+    const id = spanIdOf(
+      bootId(),
+      stream.cookie,
+      isServer ? 's' : 'c',
+      request.seq,
+      request.firstNs,
+      messageIdOf(exchange),
+    )
+    const process = facts.process(request.pid)
+    const span = make(exchange, {
+      id,
+      transport: stream.transport,
+      kind: isServer ? spanKind.server : spanKind.client,
+      countsAsServer: isServer,
+      attributes: [
+        [names.layer, 'sys'],
+        [names.observationPoint, isServer ? 's-p' : 'c-p'],
+        [names.keyConnection, `${bootId()}/${stream.cookie}`],
+        [names.keyRequestThread, request.tid],
+        ...threadAttributes(exchange, isServer),
+        [names.keyProcess, `${bootId()}/${request.pid}/${process?.startTimeNs ?? 0n}`],
+        [names.threadId, request.tid],
+        [names.netns, stream.netns],
+        ...endAttributes(client, server),
+        ...endpointAttributes(stream.remote, names.networkPeerAddress, names.networkPeerPort),
+      ],
+    })
+    return span && { resource: resources.ofProcess(request.pid), scope: scopes.sys, span }
+  }
+
+  function threadAttributes(exchange: SeenExchange, isServer: boolean): Attribute[] {
+    const { request, response } = exchange
+    if (response === undefined) return []
+    // the thread that sent the request may not be the one that got the answer: then what it does now tells
+    const now: ThreadState | undefined =
+      response.lastTid === request.tid
+        ? { switches: response.lastSwitches, serverSwitches: response.lastServerSwitches }
+        : threads.now(request.tid)
+    // a thread that serves may well call others in between, but not serve them
+    const isInterleaved = isServer
+      ? now?.serverSwitches !== request.serverSwitches
+      : now?.switches !== request.switches
+    return [
+      [names.keyResponseThread, response.lastTid],
+      ...(isInterleaved ? [[names.keyEventLoop, true] as const] : []),
+    ]
+  }
+
+  function ofPath(exchange: SeenExchange, path: Path): FinishedSpan | undefined {
+    const { request } = exchange
+    const { netns, interfaceIndex, transport } = path
+    const [client, server] = exchange.requestDirection === 0 ? path.ends : [path.ends[1], path.ends[0]]
+    const point = observationPoint({ netns, interfaceIndex, transport, client, server }, facts)
+    const seenAt = facts.interfaceAt(netns, interfaceIndex)
+    const connection = `${bootId()}/${netns}/${endText(client)}>${endText(server)}`
+    const span = make(exchange, {
+      id: spanIdOf(connection, interfaceIndex, request.seq, request.firstNs, messageIdOf(exchange)),
+      transport,
+      kind: spanKind.internal,
+      countsAsServer: point === 's' || point === 's-nd',
+      attributes: [
+        [names.layer, 'net'],
+        [names.observationPoint, point],
+        [names.keyConnection, connection],
+        [names.netns, netns],
+        [names.interfaceIndex, interfaceIndex],
+        [names.interfaceName, seenAt?.name ?? ''],
+        [names.interfaceKind, seenAt?.kind ?? ''],
+        [names.ioDirection, request.isTransmit ? 'transmit' : 'receive'],
+        ...retransmissionAttributes(exchange),
+        ...endAttributes(client, server),
+      ],
+    })
+    return span && { resource: resources.ofNamespace(netns), scope: scopes.net, span }
+  }
+
+  return { ofSocket, ofPath }
+}
+
+function retransmissionAttributes({ retransmissions }: SeenExchange): Attribute[] {
+  return retransmissions > 0 ? [[names.retransmissions, retransmissions]] : []
+}
+
+function exchangeAttributes(exchange: SeenExchange, transport: Transport, clock: ClockMap): Attribute[] {
+  const { request, response, incomplete } = exchange
+  const attributes: Attribute[] = [
+    [names.networkTransport, transport],
+    [names.requestSize, request.lengthBytes],
+  ]
+  const requestHash = startHashOf(request)
+  const responseHash = response === undefined ? '' : startHashOf(response)
+  if (transport === 'tcp') attributes.push([names.keyRequestSeq, request.seq])
+  if (requestHash !== '') attributes.push([names.keyRequestHash, requestHash])
+  if (response !== undefined) {
+    attributes.push([names.responseSize, response.lengthBytes])
+    if (transport === 'tcp') attributes.push([names.keyResponseSeq, response.seq])
+    if (responseHash !== '') attributes.push([names.keyResponseHash, responseHash])
+  }
+  const isStepped = clock.hasStepBetween(request.firstNs, exchange.endNs)
+  const reasons = isStepped ? [...incomplete, 'clock_step'] : incomplete
+  if (reasons.length > 0) attributes.push([names.incomplete, reasons.join(',')])
+  return attributes
+}
+
+function endAttributes(client: Endpoint, server: Endpoint): Attribute[] {
+  return [
+    ...endpointAttributes(client, names.clientAddress, names.clientPort),
+    ...endpointAttributes(server, names.serverAddress, names.serverPort),
+  ]
+}
+
+/** Unix sockets have a path for an address, often none on the client's side, and no port. */
+function endpointAttributes(end: Endpoint, address: string, port: string): Attribute[] {
+  const attributes: Attribute[] = []
+  if (end.address !== '') attributes.push([address, end.address])
+  if (end.port !== 0) attributes.push([port, end.port])
+  return attributes
+}
+
+function endText({ address, port }: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}

@@ -1,12 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
 import type { ReceiverContext } from '../../core/component.ts'
+import { codingsOf, inflate } from '../../formats/otlp/compression.ts'
 import type { SegmentIntake } from './intake.ts'
 import { cannotListen } from './serve-grpc.ts'
 import { otherPaths } from './services.ts'
-
-const inflate = promisify(gunzip)
 
 interface HttpConfig {
   readonly endpoint: string
@@ -51,6 +48,7 @@ async function serve(
 ): Promise<void> {
   const [status, problem] = await answerTo(request, response, config, intake)
   if (status === 405) response.setHeader('allow', 'POST')
+  if (!request.complete) request.resume()
   // SkyWalking's own server answers a list of commands; agents look at the status alone.
   const body = problem === undefined ? '{}' : JSON.stringify({ error: problem })
   response.writeHead(status, { 'content-type': 'application/json' }).end(body)
@@ -67,7 +65,11 @@ async function answerTo(
   if (!takesSegments && !otherPaths.has(path)) return [404, `There is no ${path} here.`]
   if (request.method !== 'POST') return [405, `${path} takes POST.`]
   const body = await readBody(request, config.max_request_body_size)
-  if (!body) return [413, `The body is larger than ${config.max_request_body_size} bytes, or is no gzip.`]
+  if (!body)
+    return [
+      413,
+      `The body is larger than ${config.max_request_body_size} bytes, or not compressed as it says.`,
+    ]
   if (!takesSegments) return [200]
   let json: unknown
   try {
@@ -105,10 +107,10 @@ async function readBody(request: IncomingMessage, limit: number): Promise<Uint8A
   for await (const chunk of request) {
     if (!(chunk instanceof Uint8Array)) continue
     size += chunk.length
-    if (size > limit) return undefined
-    chunks.push(chunk)
+    if (size <= limit) chunks.push(chunk)
+    else if (size > limit * 2) return undefined
   }
-  const body = Buffer.concat(chunks)
-  if (request.headers['content-encoding']?.toLowerCase() !== 'gzip') return body
-  return inflate(body, { maxOutputLength: limit }).catch(() => undefined)
+  if (size > limit) return undefined
+  const codings = codingsOf(request.headers['content-encoding'])
+  return codings && inflate(Buffer.concat(chunks), codings, limit).catch(() => undefined)
 }

@@ -82,7 +82,7 @@ export function createReassembly(
 
   /** Payloads that wait are copied: who pushes may use its buffer again. */
   function wait(segment: Segment): void {
-    waiting.push({ ...segment, payload: segment.payload.slice() })
+    waiting.push({ ...segment, payload: new Uint8Array(segment.payload) })
     waitingBytes += segment.payload.length
     drain()
     while (waiting.length > limits.maximumWaitingPackets || waitingBytes > limits.maximumWaitingBytes)

@@ -57,7 +57,7 @@ export function createRecognition(options: {
   }
 
   function hold(piece: Piece): void {
-    const bytes = piece.bytes.slice() // who pushes may use its buffer again
+    const bytes = new Uint8Array(piece.bytes) // who pushes may use its buffer again
     held.push({ ...piece, bytes })
     heldBytes += bytes.length
     if (!isHeadCut && head.length < maximumHeadBytes) head = join(head, bytes)

@@ -4,12 +4,16 @@ import file from './exporters/file/index.ts'
 import batch from './processors/batch/index.ts'
 import memoryLimiter from './processors/memory_limiter/index.ts'
 import spanAssociation from './processors/span_association/index.ts'
+import ebpf from './receivers/ebpf/index.ts'
 import otlpReceiver from './receivers/otlp/index.ts'
+import skywalking from './receivers/skywalking/index.ts'
 
 /** What is built in: the one visible list. Folder name = `type`. */
 export const components: readonly ComponentDefinition[] = [
   // receivers
+  ebpf,
   otlpReceiver,
+  skywalking,
   // processors
   batch,
   memoryLimiter,

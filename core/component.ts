@@ -26,6 +26,8 @@ export interface ComponentContext {
    * must be given to it.
    */
   readonly owner?: Owner | undefined
+  /** TCP ports on which the config makes this process listen. */
+  readonly ownPorts: readonly number[]
   /** Where the checkout or the installed package lies: for files that are not code (the probe, the page). */
   readonly packageRoot: string
 }

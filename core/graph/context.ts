@@ -20,6 +20,7 @@ export interface Environment {
 export interface Shared {
   readonly environment: Environment
   readonly peers: Peers
+  readonly ownPorts: readonly number[]
   readonly extensions: ReadonlyMap<string, unknown>
   readonly stopping: AbortSignal
   /** True once the pipelines have been told that nothing more comes. */
@@ -31,7 +32,7 @@ export function componentContext(
   id: string,
   fields: Readonly<Record<string, string>>,
 ): ComponentContext {
-  const { environment, peers, extensions, stopping } = shared
+  const { environment, peers, ownPorts, extensions, stopping } = shared
   return {
     id,
     logger: environment.childLogger({ component: id, ...fields }),
@@ -39,6 +40,7 @@ export function componentContext(
     clock: environment.clock,
     stopping,
     peers,
+    ownPorts,
     packageRoot: environment.packageRoot,
     owner: environment.owner,
     getExtension(extensionId) {

@@ -1,5 +1,6 @@
 import type { Signal } from '../../model/batch.ts'
 import type { ExtensionDefinition } from '../component.ts'
+import { ownPorts } from '../config/own-ports.ts'
 import type { Config, Configured } from '../config/resolve.ts'
 import type { DeliveryStats } from '../delivery/delivery.ts'
 import { ledgerEntry, type LedgerEntry, PipelineBook } from '../ledger.ts'
@@ -53,6 +54,7 @@ export async function startService(config: Config, environment: Environment): Pr
     shared: {
       environment,
       peers: createPeers(),
+      ownPorts: ownPorts(config),
       extensions: new Map<string, unknown>(),
       stopping: stopController.signal,
       isClosed: false,

@@ -20,6 +20,8 @@ export interface ShopOptions {
   readonly mode: 'attach' | 'rewrite'
   /** Is told every step, for people who wait. */
   readonly onProgress?: (step: string) => void
+  /** Is given what stops it all as soon as there is something to stop. */
+  readonly onStarted?: (partial: Pick<Shop, 'stop' | 'abort'>) => void
 }
 
 export interface Reply {
@@ -56,6 +58,7 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
     removeNetwork()
     rmSync(directory, { recursive: true, force: true })
   }
+  options.onStarted?.({ stop, abort })
   try {
     return { ...(await start({ ...options, directory, processes })), stop, abort }
   } catch (error) {

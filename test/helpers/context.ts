@@ -29,6 +29,7 @@ export function fakeContext(id: string): {
       throw new Error(`no extension ${extensionId}`)
     },
     peers: { get: () => undefined, set: () => undefined },
+    ownPorts: [],
     packageRoot: process.cwd(),
   }
   return { context, log: logger.lines, stop: () => stopping.abort() }

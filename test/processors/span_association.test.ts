@@ -46,6 +46,7 @@ async function start(change: Partial<Config> = {}): Promise<Run> {
     stopping: new AbortController().signal,
     getExtension: () => undefined,
     peers: { set: (key, value) => peers.set(key, value), get: key => peers.get(key) },
+    ownPorts: [],
     packageRoot: '.',
     drop: (items, reason) => dropped.push(`${'items' in items ? items.items : items.length} ${reason}`),
     merge: ignore,

@@ -1,0 +1,38 @@
+import { defineReceiver } from '../../core/component.ts'
+import { emitSpans } from './emit-spans.ts'
+import { startProbe } from './probe.ts'
+import { replay } from './recording.ts'
+import { schema } from './schema.ts'
+
+/**
+ * SYS and NET spans of everything on this machine, without touching code: the probe's events (or a recording of them), through
+ * `flow/`. Needs root at the start, for the probe; afterwards only the probe keeps capabilities.
+ */
+export default defineReceiver({
+  type: 'ebpf',
+  description: 'SYS and NET spans from system calls and packets, by eBPF.',
+  stability: 'alpha',
+  signals: ['traces'],
+  schema,
+  async create(config, context) {
+    if (config.replay !== undefined) {
+      const events$ = replay(config.replay, {
+        pace: config.replay_pace === 'real_time' ? 'real-time' : 'fast',
+      })
+      return emitSpans({ events$, isLive: false, stop: () => Promise.resolve() }, context)
+    }
+    const probe = startProbe({
+      packageRoot: context.packageRoot,
+      ownPids: [process.pid],
+      ownPorts: [...context.ownPorts, ...config.exclude_ports],
+      udpPorts: config.udp_ports,
+      maxPayloadBytes: config.max_payload_bytes,
+      hasNet: config.net,
+      recording:
+        config.record === undefined ? undefined : { path: config.record, maxBytes: config.record_max_size },
+      onMessage: line => context.logger.info({}, line),
+    })
+    await probe.started
+    return emitSpans({ events$: probe.events$, isLive: true, stop: () => probe.stop() }, context)
+  },
+})

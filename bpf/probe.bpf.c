@@ -130,3 +130,22 @@ int seed_sockets(struct bpf_iter__task_file *context)
 	}
 	return 0;
 }
+
+/* So that the object's BTF describes every record: the reader's tables are tested with it. */
+struct every_record {
+	struct host_record host;
+	struct clock_record clock;
+	struct process_record process;
+	struct process_exit_record process_exit;
+	struct interface_record interface;
+	struct interface_address interface_address;
+	struct interface_gone_record interface_gone;
+	struct socket_data_record socket_data;
+	struct socket_close_record socket_close;
+	struct packet_record packet;
+	struct own_connection_record own_connection;
+	struct loss_record loss;
+	struct gap_record gap;
+} *unused_every_record __attribute__((unused));
+enum record_type unused_record_type __attribute__((unused));
+enum loss_reason unused_loss_reason __attribute__((unused));

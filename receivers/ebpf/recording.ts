@@ -1,5 +1,6 @@
 import { closeSync, createReadStream, openSync, readSync, writeSync } from 'node:fs'
-import { Observable } from 'rxjs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { from, type Observable } from 'rxjs'
 import type { CaptureEvent } from '../../flow/events.ts'
 import { brokenStream } from './errors.ts'
 import { protocolVersion } from './layout.ts'
@@ -43,57 +44,49 @@ export const openRecorder = (path: string, maxBytes: number): Recorder => {
 }
 
 export interface ReplayOptions {
-  /** `fast`: as fast as it is taken. `real-time`: with the pauses of the recording, second by second. */
+  /** `fast`: as fast as it is taken. `real-time`: with the pauses of the recording, to the second. */
   readonly pace: 'fast' | 'real-time'
 }
 
 /**
- * The events of a recording, in the order and the batches of the file. A recording cut off in the middle of a record (a full
- * disk, a limit) ends with its last whole record. Errors: EBPF_BROKEN_STREAM, and those of reading the file.
+ * The events of a recording, in the order of the file. A recording cut off in the middle of a record (a full disk, a limit)
+ * ends with its last whole record. Errors: EBPF_BROKEN_STREAM, and those of reading the file.
  */
 export const replay = (path: string, { pace }: ReplayOptions): Observable<CaptureEvent[]> =>
-  new Observable(subscriber => {
-    const decoder = createRecordDecoder()
-    const file = createReadStream(path, { start: headerBytes, highWaterMark: 65_536 })
-    let timer: NodeJS.Timeout | undefined
-    let firstNs: bigint | undefined
-    const startMs = performance.now()
-    const emit = (events: CaptureEvent[]): void => {
-      subscriber.next(events)
-      timer = undefined
-      file.resume()
-    }
-    try {
-      checkHeader(path)
-    } catch (error) {
-      subscriber.error(error)
-      return undefined
-    }
-    file.on('data', chunk => {
-      try {
-        const events = decoder.push(Buffer.from(chunk))
-        if (events.length === 0) return
-        const ns = lastClockNs(events)
-        firstNs ??= ns
-        if (pace === 'fast' || ns === undefined || firstNs === undefined) {
-          subscriber.next(events)
-          return
-        }
-        const waitMs = startMs + Number(ns - firstNs) / 1e6 - performance.now()
-        file.pause()
-        timer = setTimeout(() => emit(events), Math.max(0, waitMs))
-      } catch (error) {
-        file.destroy()
-        subscriber.error(error)
+  from(pace === 'fast' ? read(path) : readSlowly(path))
+
+async function* read(path: string): AsyncGenerator<CaptureEvent[]> {
+  checkHeader(path)
+  const decoder = createRecordDecoder()
+  for await (const chunk of createReadStream(path, { start: headerBytes, highWaterMark: 65_536 })) {
+    if (chunk instanceof Buffer) yield decoder.push(chunk)
+  }
+}
+
+/** What came until a clock event is given when that much time has passed. */
+async function* readSlowly(path: string): AsyncGenerator<CaptureEvent[]> {
+  const startMs = performance.now()
+  let firstNs: bigint | undefined
+  for await (const events of read(path)) {
+    for (const group of untilEachClock(events)) {
+      const last = group.at(-1)
+      if (last?.type === 'clock') {
+        firstNs ??= last.monotonicNs
+        await sleep(Math.max(0, startMs + Number(last.monotonicNs - firstNs) / 1e6 - performance.now()))
       }
-    })
-    file.on('error', error => subscriber.error(error))
-    file.on('end', () => subscriber.complete())
-    return () => {
-      clearTimeout(timer)
-      file.destroy()
+      yield group
     }
-  })
+  }
+}
+
+const untilEachClock = (events: readonly CaptureEvent[]): CaptureEvent[][] => {
+  const groups: CaptureEvent[][] = [[]]
+  for (const event of events) {
+    groups.at(-1)?.push(event)
+    if (event.type === 'clock') groups.push([])
+  }
+  return groups.filter(group => group.length > 0)
+}
 
 const checkHeader = (path: string): void => {
   const header = Buffer.alloc(headerBytes)
@@ -110,6 +103,3 @@ const checkHeader = (path: string): void => {
     closeSync(file)
   }
 }
-
-const lastClockNs = (events: readonly CaptureEvent[]): bigint | undefined =>
-  events.findLast(event => event.type === 'clock')?.monotonicNs

@@ -25,6 +25,7 @@
 #define PORT_OWN 1 /* as in maps.bpf.h */
 #define PORT_UDP 2
 #define POLL_MS 10
+#define DRAIN_MS 1000 /* at the end, without the reader taking anything */
 #define SECOND_NS 1000000000ull
 #define RESCAN_NS (20 * 1000000ull) /* at most that often because of an unknown interface */
 #define MAX_CPUS 1024
@@ -430,7 +431,7 @@ int capture_run(const struct settings *settings, struct progress *progress)
 	probe_bpf__detach(capture.skeleton);
 	carry(&capture);
 	send_loss(&capture);
-	output_flush(&capture.output);
+	output_drain(&capture.output, DRAIN_MS);
 	ring_buffer__free(capture.ring);
 	probe_bpf__destroy(capture.skeleton);
 	return 0;

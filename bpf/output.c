@@ -3,6 +3,7 @@
 #include "probe.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -117,6 +118,15 @@ void output_flush(struct output *output)
 	}
 	if (output->start == output->end)
 		output->start = output->end = 0;
+}
+
+void output_drain(struct output *output, int patience_ms)
+{
+	struct pollfd watched = { .fd = output->fd, .events = POLLOUT };
+
+	output_flush(output);
+	while (output_is_waiting(output) && !output->is_closed && poll(&watched, 1, patience_ms) > 0)
+		output_flush(output);
 }
 
 bool output_is_waiting(const struct output *output)

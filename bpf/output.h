@@ -29,6 +29,8 @@ bool output_fact(struct output *output, const struct part *parts, size_t count);
 
 /* Writes what the reader takes now. */
 void output_flush(struct output *output);
+/* Writes everything, waiting for the reader up to that long. */
+void output_drain(struct output *output, int patience_ms);
 bool output_is_waiting(const struct output *output);
 
 #endif

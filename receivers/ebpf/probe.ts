@@ -20,8 +20,8 @@ export interface ProbeOptions {
   readonly udpPorts: readonly number[]
   /** Captured head of each send, receive and packet, in bytes: 32 to 8192. */
   readonly maxPayloadBytes: number
-  /** Buffer between the kernel and the probe, in bytes: a power of two. What finds no room is counted (`ring_full`). */
-  readonly ringBytes: number
+  /** Buffer between the kernel and the probe: a power of two, default 16 MiB. What finds no room is counted (`ring_full`). */
+  readonly ringBytes?: number | undefined
   /** `false`: system calls only. */
   readonly hasNet: boolean
   /** Where the raw stream is recorded to, and how much of it at most. */
@@ -87,7 +87,7 @@ const spawnProbe = (options: ProbeOptions): ChildProcess => {
     values.flatMap(value => [name, String(value)])
   const args = [
     ...['--fd', '3', '--max-payload', String(options.maxPayloadBytes)],
-    ...['--ring-bytes', String(options.ringBytes)],
+    ...(options.ringBytes === undefined ? [] : ['--ring-bytes', String(options.ringBytes)]),
     ...list('--own-pid', options.ownPids),
     ...list('--own-port', options.ownPorts),
     ...list('--udp-port', options.udpPorts),

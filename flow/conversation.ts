@@ -119,7 +119,20 @@ export function createConversation(options: ConversationOptions): Conversation {
     const retransmissions = mishaps.retransmissions - request.before.retransmissions
     const endNs = response?.lastNs ?? closedNs ?? request.lastNs
     const requestDirection = speakerOf0 === 'client' ? 0 : 1
-    return { ...exchange, protocol, requestDirection, request, response, incomplete, retransmissions, endNs }
+    const { name, attributes, error, isTruncated } = exchange
+    return {
+      name,
+      attributes,
+      error,
+      isTruncated,
+      protocol,
+      requestDirection,
+      request,
+      response,
+      incomplete,
+      retransmissions,
+      endNs,
+    }
   }
 
   /** Bytes go to the decoder with what is known of them in the variables above, which `recorder` reads. */

@@ -6,7 +6,7 @@ const maximumKeptBytes = 4096
 interface Side {
   message: Message | undefined
   /** The length prefix so far, then the message. */
-  readonly kept: Uint8Array
+  kept: Uint8Array
   keptBytes: number
   /** Bytes of prefix and message so far. */
   seenBytes: number
@@ -59,7 +59,7 @@ export function createTcpFrames(
 function createSide(): Side {
   return {
     message: undefined,
-    kept: new Uint8Array(maximumKeptBytes),
+    kept: new Uint8Array(64),
     keptBytes: 0,
     seenBytes: 0,
     isCut: false,
@@ -75,6 +75,11 @@ function lengthOf(side: Side): number {
 function keep(side: Side, bytes: Uint8Array, at: number, step: number): void {
   const captured = side.isCut ? 0 : Math.max(0, Math.min(step, bytes.length - at))
   const room = Math.min(captured, maximumKeptBytes - side.keptBytes)
+  if (side.keptBytes + room > side.kept.length) {
+    const grown = new Uint8Array(Math.min(maximumKeptBytes, 4 * (side.keptBytes + room)))
+    grown.set(side.kept)
+    side.kept = grown
+  }
   side.kept.set(bytes.subarray(at, at + room), side.keptBytes)
   side.keptBytes += room
   side.isCut ||= room < step

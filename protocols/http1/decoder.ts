@@ -7,7 +7,7 @@ import type { HeadCollector } from './head-collector.ts'
 import { parseHead } from './head.ts'
 import type { Head } from './head.ts'
 
-/** Requests that wait for their response on one connection; more pipelining than this is not followed. */
+/** Requests that wait for their response on one connection; those of a longer pipeline are passed over, not mispaired. */
 const maximumPending = 256
 
 interface Side {
@@ -15,7 +15,6 @@ interface Side {
   /** `lost`: waits for this end's next turn. */
   mode: 'idle' | 'head' | 'body' | 'lost'
   message: Message | undefined
-  isTruncated: boolean
   readonly head: HeadCollector
   readonly body: Body
 }
@@ -30,6 +29,7 @@ export function createDecoder(recorder: Recorder): Decoder {
   const client = createSide('client')
   const server = createSide('server')
   const pending: Part[] = []
+  let passedOver = 0
   let response: Part | undefined
   /** Bytes of unknown content went by: a waiting request may have had its response among them. */
   let isPairingUnsure = false
@@ -72,7 +72,6 @@ export function createDecoder(recorder: Recorder): Decoder {
     if (side === client && isPairingUnsure) giveUpPending()
     side.message = recorder.begin(side.from, at)
     side.mode = 'head'
-    side.isTruncated = false
     side.head.reset()
     return at
   }
@@ -101,8 +100,8 @@ export function createDecoder(recorder: Recorder): Decoder {
   }
 
   function startRequest(part: Part, at: number, isCut: boolean): void {
-    if (pending.length >= maximumPending) giveUpPending()
-    pending.push(part)
+    if (pending.length >= maximumPending || passedOver > 0) passedOver++
+    else pending.push(part)
     startBody(client, requestFraming(part.head), part.head.contentLength, at, isCut)
   }
 
@@ -147,11 +146,13 @@ export function createDecoder(recorder: Recorder): Decoder {
   function emit(): void {
     const request = pending.shift()
     if (request !== undefined) recorder.exchange(toExchange(request, response))
+    else if (passedOver > 0) passedOver--
     response = undefined
   }
 
   function giveUpPending(): void {
     for (const request of pending.splice(0)) recorder.exchange(toExchange(request))
+    passedOver = 0
     isPairingUnsure = false
   }
 
@@ -191,7 +192,6 @@ function createSide(from: Speaker): Side {
     from,
     mode: 'idle',
     message: undefined,
-    isTruncated: false,
     head: createHeadCollector(),
     body: createBody(),
   }

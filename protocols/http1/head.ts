@@ -17,15 +17,12 @@ export interface Head {
   readonly requestId: string
 }
 
-const wantedFields = new Set([
-  'content-length',
-  'transfer-encoding',
-  'host',
-  'user-agent',
-  'traceparent',
-  'sw8',
-  'x-request-id',
-])
+/** By length of the name, since no two have the same: most fields are passed over without making text of them. */
+const wantedFields = new Map(
+  ['sw8', 'host', 'user-agent', 'traceparent', 'x-request-id', 'content-length', 'transfer-encoding'].map(
+    name => [name.length, name],
+  ),
+)
 const longestWanted = 17
 const maximumFieldValue = 2048
 
@@ -36,19 +33,23 @@ export function parseHead(bytes: Uint8Array, isResponse: boolean): Head | undefi
   const startLine = text.toString('latin1', 0, firstEnd === -1 ? text.length : trimCr(text, firstEnd))
   const start = isResponse ? parseStatusLine(startLine) : parseRequestLine(startLine, firstEnd === -1)
   if (start === undefined) return undefined
-  const fields = firstEnd === -1 ? new Map<string, string>() : readFields(text, firstEnd + 1)
-  const get = (name: string): string => fields.get(name) ?? ''
+  const fields = firstEnd === -1 ? noFields : readFields(text, firstEnd + 1)
   return {
-    ...start,
-    contentLength: parseLength(get('content-length')),
-    isChunked: /(?:^|,)\s*chunked\s*$/i.test(get('transfer-encoding')),
-    host: get('host'),
-    userAgent: get('user-agent'),
-    traceparent: get('traceparent'),
-    sw8: get('sw8'),
-    requestId: get('x-request-id'),
+    method: start.method,
+    target: start.target,
+    status: start.status,
+    version: start.version,
+    contentLength: parseLength(fields.get('content-length')),
+    isChunked: isChunked(fields.get('transfer-encoding')),
+    host: fields.get('host') ?? '',
+    userAgent: fields.get('user-agent') ?? '',
+    traceparent: fields.get('traceparent') ?? '',
+    sw8: fields.get('sw8') ?? '',
+    requestId: fields.get('x-request-id') ?? '',
   }
 }
+
+const noFields: ReadonlyMap<string, string> = new Map()
 
 function trimCr(text: Buffer, end: number): number {
   return end > 0 && text[end - 1] === 13 ? end - 1 : end
@@ -82,9 +83,10 @@ function readFields(text: Buffer, from: number): Map<string, string> {
     let colon = at
     const last = Math.min(newline, at + longestWanted + 1)
     while (colon < last && text[colon] !== 58) colon++
-    if (colon < last) {
+    const wanted = colon < last ? wantedFields.get(colon - at) : undefined
+    if (wanted !== undefined && (text[at]! | 32) === wanted.charCodeAt(0)) {
       const name = text.toString('latin1', at, colon).toLowerCase()
-      if (wantedFields.has(name) && !fields.has(name)) {
+      if (name === wanted && !fields.has(name)) {
         const end = Math.min(newline, colon + 1 + maximumFieldValue)
         fields.set(name, text.toString('latin1', colon + 1, end).trim())
       }
@@ -93,6 +95,10 @@ function readFields(text: Buffer, from: number): Map<string, string> {
   }
 }
 
-function parseLength(text: string): number {
-  return /^\d{1,15}$/.test(text) ? Number(text) : -1
+function parseLength(text: string | undefined): number {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : -1
+}
+
+function isChunked(codings: string | undefined): boolean {
+  return codings !== undefined && /(?:^|,)\s*chunked\s*$/i.test(codings)
 }

@@ -13,7 +13,7 @@ import { createPackets, goesOn, isLost, maximumKeptBytes } from './packets.ts'
 import type { Packets } from './packets.ts'
 import { recogniseCommand } from './recognise.ts'
 
-/** Clients that send ahead are rare; more than this is not followed. */
+/** Clients that send ahead are rare: who has so much unanswered is not followed any more. */
 const maximumPending = 64
 const maximumStatements = 256
 /** MariaDB: "the statement prepared last". */
@@ -116,7 +116,10 @@ export function createDecoder(recorder: Recorder): Decoder {
   }
 
   function enqueue(message: Message, command: Command): void {
-    if (pending.length >= maximumPending) giveUpPending()
+    if (pending.length >= maximumPending) {
+      stop()
+      return
+    }
     const agreed =
       login && serverCapabilities !== undefined ? login.capabilities & serverCapabilities : undefined
     const deprecatesEof = agreed === undefined ? undefined : (agreed & capability.deprecateEof) !== 0

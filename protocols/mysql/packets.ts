@@ -22,7 +22,7 @@ const longestPacket = 0xffffff
 export const maximumKeptBytes = 4096
 
 export function createPackets(): Packets {
-  const kept = new Uint8Array(maximumKeptBytes)
+  let kept = new Uint8Array(64)
   let keptBytes = 0
   let keptLimit = maximumKeptBytes
   let isCut = false
@@ -43,10 +43,17 @@ export function createPackets(): Packets {
     isContinuation = false
   }
 
+  function grow(wanted: number): void {
+    const grown = new Uint8Array(Math.min(maximumKeptBytes, Math.max(wanted, kept.length * 4)))
+    grown.set(kept)
+    kept = grown
+  }
+
   function keepBytes(bytes: Uint8Array, at: number, step: number): void {
     if (isCut) return
     const room = Math.min(step, bytes.length - at, keptLimit - keptBytes)
     if (room > 0) {
+      if (keptBytes + room > kept.length) grow(keptBytes + room)
       if (room <= 16) for (let index = 0; index < room; index++) kept[keptBytes + index] = bytes[at + index]!
       else kept.set(bytes.subarray(at, at + room), keptBytes)
       keptBytes += room

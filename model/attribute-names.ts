@@ -75,7 +75,7 @@ export const attributeNames = {
   ],
   keyEventLoop: [
     'fullspan.key.thread_interleaved',
-    'true: the thread touched other connections between the request and the response of this span.',
+    'true: the thread touched other connections between the request and the response of this span (of a server span: others on which it serves).',
   ],
 
   netns: ['fullspan.network.namespace', 'inode of the network namespace.'],

@@ -134,6 +134,22 @@ t.test('100 Continue is no response, and pipelined requests get theirs in order'
   t.end()
 })
 
+t.test('a pipeline longer than what is kept shifts nothing', t => {
+  const found = converse(
+    [http1],
+    [
+      client(get.repeat(300)),
+      server(ok.repeat(300)),
+      client('HEAD / HTTP/1.1\r\n\r\n'),
+      server(ok.slice(0, -5)),
+    ],
+  )
+  t.equal(found.length, 257)
+  t.ok(found.every(exchange => exchange.incomplete.length === 0))
+  t.equal(found.at(-1)?.name, 'HEAD')
+  t.end()
+})
+
 t.test('an upgrade or a tunnel ends decoding', t => {
   const upgrade = 'GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'
   const switching = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n'

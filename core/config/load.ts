@@ -43,8 +43,8 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
 
   const plugins = await loadPlugins(merged, problems)
   const registry = createRegistry([...sources.components, ...plugins])
-  // A file that could not be read would make everything after it look undefined.
-  const isReadable = !problems.some(each => each.code === 'CONFIG_UNREADABLE')
+  // What could not be read would make everything after it look undefined.
+  const isReadable = !problems.some(each => ['CONFIG_UNREADABLE', 'CONFIG_SYNTAX'].includes(each.code))
   const { config, problems: found } = resolveConfig(merged, registry)
   if (isReadable) problems.push(...found)
   return { config, root: merged, registry, problems: problems.toSorted(byPlace) }

@@ -70,7 +70,7 @@ function convertEntries(
   for (const { key, value } of pairs) {
     const keyNode = asNode(key)
     const keyAt = source.positionOf(keyNode?.range?.[0] ?? 0)
-    const name = isScalar(keyNode) ? String(keyNode.value) : '?'
+    const name = nameOf(keyNode)
     // `<<: *defaults`: the keys of the anchor, unless they stand here too.
     if (name === '<<') {
       const merged = convert(asNode(value), source)
@@ -89,6 +89,12 @@ function convertEntries(
     }
   }
   return entries
+}
+
+/** A merge key is a symbol to the parser. */
+function nameOf(key: Node | null): string {
+  if (!isScalar(key)) return '?'
+  return typeof key.value === 'symbol' ? '<<' : String(key.value)
 }
 
 function asNode(value: unknown): Node | null {

@@ -38,11 +38,11 @@ export function resolvePipelines(
       problems.push({ severity: 'error', at, ...complaint })
       return false
     })
-  lookUp(service.entries.get('extensions')?.node, 'extensions', 'SERVICE_EXTENSIONS')
+  lookUp(service.entries.get('extensions')?.node, 'extensions', 'service.extensions')
 
   const node = service.entries.get('pipelines')?.node ?? emptyMap(service.at)
   const entries = node.kind === 'map' ? [...node.entries] : []
-  if (entries.length === 0 && node.kind === 'map') {
+  if (entries.length === 0 && service.entries.has('pipelines') && node.kind === 'map') {
     const message = 'service.pipelines needs at least one pipeline, such as "traces".'
     problems.push({ severity: 'error', code: 'CONFIG_NO_PIPELINE', at: node.at, message })
   }

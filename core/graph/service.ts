@@ -28,7 +28,9 @@ export interface ServiceStats {
   readonly receivers: readonly { id: string; signals: ReadonlyMap<Signal, ReceiverStats> }[]
   readonly processors: readonly { pipeline: string; signal: Signal; stage: Stage }[]
   readonly exporters: readonly { id: string; stats: DeliveryStats }[]
+  /** Accepted, and not yet delivered or dropped by every branch. */
   readonly openIntakes: number
+  readonly settledIntakes: number
 }
 
 /** All that runs, as start fills it and stop empties it. */
@@ -156,5 +158,6 @@ function statsOf({ receivers, pipelines, exporters, settlement }: Running): Serv
     ),
     exporters: exporters.map(({ id, delivery }) => ({ id, stats: delivery.stats })),
     openIntakes: settlement.openIntakes,
+    settledIntakes: settlement.settledIntakes,
   }
 }

@@ -27,6 +27,8 @@ export function fakeReceiver(type = 'in'): {
   send(build: (origin: Origin) => Batch): Answer[]
   fail(error: Error): void
   readonly context: ReceiverContext
+  /** Whether a pipeline uses it. */
+  readonly isWanted: boolean
   readonly starts: number
 } {
   let intakes$ = new Subject<Intake>()
@@ -60,6 +62,9 @@ export function fakeReceiver(type = 'in'): {
     },
     get context() {
       return current()
+    },
+    get isWanted() {
+      return context !== undefined
     },
     get starts() {
       return starts

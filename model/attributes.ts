@@ -1,4 +1,5 @@
 import {
+  copyBytes,
   type Cursor,
   readFixed64,
   readInt64,
@@ -88,7 +89,7 @@ export function readAnyValue(cursor: Cursor): AttributeValue {
         break
       case (7 << 3) | wireBytes: {
         const length = readVarint(cursor)
-        value = cursor.bytes.slice(cursor.at, cursor.at + length)
+        value = copyBytes(cursor.bytes, cursor.at, cursor.at + length)
         cursor.at += length
         break
       }

@@ -1,7 +1,7 @@
 import { type AttributeValue, type Attributes, writeKeyValue } from './attributes.ts'
 import { readAttributes } from './span-reader.ts'
 import { copyWithoutKeys } from './span-writer.ts'
-import { equalBytes, Writer } from './wire.ts'
+import { copyBytes, equalBytes, Writer } from './wire.ts'
 
 /**
  * A Resource or an InstrumentationScope with the envelope it came in (ResourceSpans, ScopeSpans): the message's bytes, and
@@ -56,7 +56,7 @@ export class Envelope {
   /** Bytes of its own, for those who hold it longer than the request it came in. */
   detached(): Envelope {
     if (this.bytes && this.bytes.byteLength === this.bytes.buffer.byteLength) return this
-    return new Envelope(this.bytes?.slice(), this.rest.slice(), this.attributesField)
+    return new Envelope(this.bytes && copyBytes(this.bytes), copyBytes(this.rest), this.attributesField)
   }
 }
 

@@ -19,7 +19,7 @@ import {
   scan,
 } from './span-reader.ts'
 import { writeChanged, writeSpan } from './span-writer.ts'
-import { readFixed32, readFixed64, readText, readVarint, Writer } from './wire.ts'
+import { copyBytes, readFixed32, readFixed64, readText, readVarint, Writer } from './wire.ts'
 
 export * from './span-fields.ts'
 
@@ -138,7 +138,7 @@ export class Span {
   /** The same span with bytes of its own, for those who hold it longer than the request it came in. */
   detached(): Span {
     if (this.bytes.byteLength === this.bytes.buffer.byteLength) return this
-    return new Span(this.bytes.slice(), this.origin)
+    return new Span(copyBytes(this.bytes), this.origin)
   }
 
   private get offsets(): Offsets {

@@ -256,6 +256,11 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   return out
 }
 
+/** Bytes of their own: Buffer's `slice` shares memory, Uint8Array's copies. */
+export function copyBytes(bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, from, to)
+}
+
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a === b || (a.length === b.length && Buffer.compare(a, b) === 0)
 }

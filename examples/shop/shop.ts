@@ -168,7 +168,7 @@ async function startFullspan({ processes, root, mode }: Site, tracesFile: string
     command: [process.execPath, join(root, 'dist/cli/main.js'), 'run', '--config', config],
     env: { SHOP_MODE: mode, SHOP_TRACES: tracesFile },
   })
-  await processes.waitFor('fullspan', () => isListening('node', 4318) && isListening('node', 11800))
+  await processes.waitFor('fullspan', () => processes.logOf('fullspan').includes('everything is ready'))
 }
 
 async function startServices({ processes, root, directory }: Site): Promise<void> {

@@ -62,6 +62,7 @@ function joined(plan: MessagePlan, found: readonly (Found | undefined)[]): strin
     const slot = found[field.number]
     if (!slot) continue
     let value = slot.values[0] ?? ''
+    if (field.isRepeated && slot.values.length === 0) continue // packed, with nothing in it
     if (field.isRepeated) value = `[${slot.values.join(',')}]`
     else if (field.message) {
       const merged = concatBytes(slot.parts)

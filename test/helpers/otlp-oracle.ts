@@ -1,10 +1,8 @@
 import protobuf from 'protobufjs'
 import { otlpSchemas } from '../../formats/otlp/schema/index.ts'
 
-/** protobufjs over our schemas, as proto3, in a root of its own: the judge of everything written by hand. */
-const root = protobuf.Root.fromJSON({
-  nested: { otlp: { edition: 'proto3', nested: structuredClone(otlpSchemas) } } as never,
-})
+/** protobufjs over our schemas as proto3, in a root of its own: the judge of everything written by hand. */
+const root = protobuf.Root.fromJSON({ nested: { otlp: { nested: structuredClone(otlpSchemas) } } as never })
 root.resolveAll()
 
 export function oracle(name: string): protobuf.Type {
@@ -31,4 +29,14 @@ function hexed(value: unknown): unknown {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hexed(inner)]))
   }
   return value
+}
+
+/** True if protobufjs reads the bytes, or minds nothing but text that is not UTF-8. */
+export function isReadable(name: string, bytes: Uint8Array): boolean {
+  try {
+    oracle(name).decode(bytes)
+    return true
+  } catch (error) {
+    return error instanceof TypeError && error.message.includes('utf-8')
+  }
 }

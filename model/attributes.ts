@@ -38,9 +38,8 @@ export function readKeyValue(cursor: Cursor): [key: string, value: AttributeValu
       const length = readVarint(cursor)
       key = readText(cursor.bytes, cursor.at, cursor.at + length)
       cursor.at += length
-    } else if (tag === valueTag) {
-      value = readAnyValue(nested(cursor))
-    } else skipValue(cursor, tag & 7)
+    } else if (tag === valueTag) value = readAnyValue(nested(cursor), value)
+    else skipValue(cursor, tag & 7)
   }
   return [key, value]
 }
@@ -56,9 +55,12 @@ export function nested(cursor: Cursor): Cursor {
   return { bytes: cursor.bytes, at, end: at + length }
 }
 
-/** Reads an AnyValue message: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. The last one set wins. */
-export function readAnyValue(cursor: Cursor): AttributeValue {
-  let value: AttributeValue = null
+/**
+ * Reads an AnyValue message: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. The last one set wins; `before` is
+ * what an earlier part of a split message said, which lists go on with.
+ */
+export function readAnyValue(cursor: Cursor, before: AttributeValue = null): AttributeValue {
+  let value = before
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     switch (tag) {
@@ -69,7 +71,7 @@ export function readAnyValue(cursor: Cursor): AttributeValue {
         break
       }
       case (2 << 3) | wireVarint:
-        value = readVarint(cursor) !== 0
+        value = readInt64(cursor) !== 0n
         break
       case (3 << 3) | wireVarint: {
         const wide = readInt64(cursor)
@@ -81,18 +83,26 @@ export function readAnyValue(cursor: Cursor): AttributeValue {
         value = doubleOf(readFixed64(cursor.bytes, cursor.at))
         cursor.at += 8
         break
-      case (5 << 3) | wireBytes:
-        value = readArray(nested(cursor))
+      case (5 << 3) | wireBytes: {
+        const values = readArray(nested(cursor))
+        value = isArray(value) ? [...value, ...values] : values
         break
-      case (6 << 3) | wireBytes:
-        value = Object.fromEntries(readKeyValueList(nested(cursor)))
+      }
+      case (6 << 3) | wireBytes: {
+        const pairs = Object.fromEntries(readKeyValueList(nested(cursor)))
+        value = isObject(value) ? { ...value, ...pairs } : pairs
         break
+      }
       case (7 << 3) | wireBytes: {
         const length = readVarint(cursor)
         value = copyBytes(cursor.bytes, cursor.at, cursor.at + length)
         cursor.at += length
         break
       }
+      case (8 << 3) | wireVarint: // string_value_strindex: of profiles only, elsewhere as if empty
+        skipValue(cursor, wireVarint)
+        value = null
+        break
       default:
         skipValue(cursor, tag & 7)
     }
@@ -154,6 +164,10 @@ function writeAnyValue(writer: Writer, value: AttributeValue): void {
 
 function isArray(value: AttributeValue): value is readonly AttributeValue[] {
   return Array.isArray(value)
+}
+
+function isObject(value: AttributeValue): value is { readonly [key: string]: AttributeValue } {
+  return typeof value === 'object' && value !== null && !isArray(value) && !(value instanceof Uint8Array)
 }
 
 function doubleOf(bits: bigint): number {

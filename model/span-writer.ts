@@ -139,16 +139,16 @@ function copyExcept(
   writer.range(bytes, runStart, bytes.length)
 }
 
-/** The key of the KeyValue whose length stands at `at`. */
+/** The key of the KeyValue whose length stands at `at`: the last one, should it be there twice. */
 function keyAt(bytes: Uint8Array, at: number): string {
   const cursor = nested({ bytes, at, end: bytes.length })
+  let key = ''
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     if (tag === ((1 << 3) | wireBytes)) {
       const text = nested(cursor)
-      return readText(bytes, text.at, text.end)
-    }
-    skipValue(cursor, tag & 7)
+      key = readText(bytes, text.at, text.end)
+    } else skipValue(cursor, tag & 7)
   }
-  return ''
+  return key
 }

@@ -1,6 +1,6 @@
 import type { AttributeValue, Attributes } from './attributes.ts'
 import type { Origin } from './batch.ts'
-import { hexOf } from './ids.ts'
+import { hexOf, isNoId } from './ids.ts'
 import {
   fieldNumber,
   type SpanChange,
@@ -60,9 +60,9 @@ export class Span {
     return (this.spanIdText ??= this.hexAt(this.offsets.spanId, 8))
   }
 
-  /** 16 lower-case hex digits, or '' for a root. */
+  /** 16 lower-case hex digits, or '' for a root (for which some senders write eight zero bytes). */
   get parentSpanId(): string {
-    return (this.parentText ??= this.hexAt(this.offsets.parentSpanId, 8))
+    return (this.parentText ??= withoutZero(this.hexAt(this.offsets.parentSpanId, 8)))
   }
 
   get name(): string {
@@ -155,6 +155,10 @@ export class Span {
     const length = readVarint(cursor)
     return readText(this.bytes, cursor.at, cursor.at + length)
   }
+}
+
+function withoutZero(id: string): string {
+  return isNoId(id) ? '' : id
 }
 
 // Reused by every create and with: encoding is synchronous, so one is enough.

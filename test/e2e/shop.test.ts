@@ -160,21 +160,24 @@ const expectedTree: Step = hop({
   ],
 })
 
-function linesOf(step: Step, depth = 0): string[] {
-  const rule = step.rule === '' ? '' : ` [${step.rule}]`
-  return [
-    `${' '.repeat(depth)}${step.what}${rule}`,
-    ...(step.below ?? []).flatMap(below => linesOf(below, depth + 1)),
-  ]
+/** A tree as indented lines. Siblings in the order of their text: SDKs give whole milliseconds, so their starts say little. */
+function linesOf({ what, rule, below = [] }: Step, depth = 0): string[] {
+  const line = `${' '.repeat(depth)}${what}${rule === '' ? '' : ` [${rule}]`}`
+  const siblings = below.map(step => linesOf(step, depth + 1)).sort()
+  return [line, ...siblings.flat()]
 }
 
 /** A printed tree without what differs from run to run; interfaces by what they are called on the node. */
-function shapeOf(tree: TraceTree): string[] {
-  return tree.lines.map(line => {
+function shapeOf({ lines }: TraceTree): string[] {
+  const above: { what: string; rule: string; below: Step[] }[] = []
+  for (const line of lines) {
     const where = line.layer === 'NET' ? interfaceOf(line.place) : ` ${line.place}`
-    const rule = line.rule === '' ? '' : ` [${line.rule}]`
-    return `${' '.repeat(line.depth)}${line.layer} ${line.point}${where} ${line.name}${rule}`
-  })
+    const step = { what: `${line.layer} ${line.point}${where} ${line.name}`, rule: line.rule, below: [] }
+    above.length = line.depth
+    above.at(-1)?.below.push(step)
+    above.push(step)
+  }
+  return above[0] ? linesOf(above[0]) : []
 }
 
 function interfaceOf(place: string): string {
@@ -340,6 +343,12 @@ t.test('mode: rewrite', { skip, timeout: 200_000 }, async t => {
     },
   )
 
+  await t.test('the real SDK and the real agent log no error', t => {
+    t.equal(shop.processes.logOf('storefront'), '')
+    t.equal(shop.processes.logOf('orders'), '')
+    t.end()
+  })
+
   await t.test('no process of ours but the probe holds a capability', async t => {
     await Promise.resolve()
     const pids = execFileSync('pgrep', ['-f', 'dist/cli/main.js run'], { encoding: 'utf8' })
@@ -372,7 +381,7 @@ t.test('mode: attach leaves the APP spans as their SDK gave them', { skip, timeo
     t.equal(span.attribute(names.originalParentSpanId), undefined)
   }
   const skywalking = apps.filter(span => span.attribute('sw8.trace_id') !== undefined)
-  t.strictSame(skywalking.map(span => span.number('sw8.parent_span_id')).sort(), [-1, 0, 0])
+  t.strictSame(skywalking.map(span => span.number('sw8.parent_span_id')).sort(), [-1, 0, 1])
   const entry = skywalking.find(span => span.parentSpanId === '')
   t.ok(entry, 'the Entry span has no parent: its agent saw none')
   const wrapped = spansOf(batch).filter(span => span.text(names.wraps) === server?.spanId)

@@ -7,9 +7,10 @@ import type { ServiceConfig } from '../core/config/service-schema.ts'
 import { startService } from '../core/graph/service.ts'
 import type { StopReport } from '../core/graph/stop.ts'
 import { createLogger } from '../core/log.ts'
+import { observeService } from '../core/own-metrics.ts'
 import { packageRoot } from '../core/package-root.ts'
 import { dropPrivileges, futureOwner } from '../core/privileges.ts'
-import { startTelemetry, type Telemetry } from '../core/telemetry.ts'
+import { startTelemetry, type Telemetry, type TelemetrySettings } from '../core/telemetry.ts'
 import { parseEndpoint } from '../core/units.ts'
 import { watchSignals } from './signals.ts'
 
@@ -33,7 +34,7 @@ export async function run(
   const signals = watchSignals(logger, quit)
   let telemetry: Telemetry | undefined
   try {
-    const metrics = await startTelemetry({ level: own.metrics.level, ...metricsAddress(own.metrics) })
+    const metrics = await startTelemetry(telemetrySettings(own.metrics))
     telemetry = metrics
     const service = await startService(config, {
       clock: systemClock,
@@ -43,6 +44,7 @@ export async function run(
       packageRoot: packageRoot(),
       owner,
     })
+    observeService(metrics.meter('fullspan'), service)
     if (owner) dropPrivileges(owner)
     logger.info(ready(metrics), 'everything is ready')
     await signals.received
@@ -70,9 +72,14 @@ export function configFiles(files: readonly string[]): readonly string[] {
   return files.length > 0 ? files : [join(packageRoot(), 'pipeline.config.json')]
 }
 
-function metricsAddress(metrics: ServiceConfig['telemetry']['metrics']): { host: string; port: number } {
+function telemetrySettings(metrics: ServiceConfig['telemetry']['metrics']): TelemetrySettings {
   const address = parseEndpoint(metrics.address)
-  return { host: metrics.host ?? address?.host ?? '', port: metrics.port ?? address?.port ?? 8888 }
+  return {
+    level: metrics.level,
+    host: metrics.host ?? address?.host ?? '',
+    port: metrics.port ?? address?.port ?? 8888,
+    withoutTypeSuffix: metrics.without_type_suffix,
+  }
 }
 
 function ready({ address }: Telemetry): object {

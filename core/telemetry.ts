@@ -1,6 +1,6 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { Meter } from '@opentelemetry/api'
-import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 import { FullspanError } from './errors.ts'
 
@@ -12,19 +12,25 @@ export interface Telemetry {
   stop(): Promise<void>
 }
 
-/** Serves `/metrics`. With level `none` meters work and nothing listens. */
-export async function startTelemetry(options: {
-  level: string
-  host: string
-  port: number
-}): Promise<Telemetry> {
-  const { level, host, port } = options
+export interface TelemetrySettings {
+  /** `none` opens no port; meters work all the same. */
+  readonly level: string
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** Counters without the ending `_total`, as the Collector's own page has them. */
+  readonly withoutTypeSuffix: boolean
+}
+
+/** Serves `/metrics`. */
+export async function startTelemetry(settings: TelemetrySettings): Promise<Telemetry> {
   const exporter = new PrometheusExporter({ preventServerStart: true })
   const provider = new MeterProvider({ readers: [exporter] })
-  const server = level === 'none' ? undefined : await serve(exporter, host, port)
+  const page = (): Promise<string> => metricsPage(exporter, settings.withoutTypeSuffix)
+  const server = settings.level === 'none' ? undefined : await serve(page, settings)
   return {
     meter: name => provider.getMeter(name),
-    address: server && addressOf(server, host),
+    address: server && addressOf(server, settings.host),
     async stop() {
       server?.close()
       server?.closeAllConnections()
@@ -33,10 +39,26 @@ export async function startTelemetry(options: {
   }
 }
 
-async function serve(exporter: PrometheusExporter, host: string, port: number): Promise<Server> {
+async function metricsPage(exporter: PrometheusExporter, withoutTypeSuffix: boolean): Promise<string> {
+  const { resourceMetrics } = await exporter.collect()
+  const serializer = new PrometheusSerializer(undefined, false, undefined, true, true)
+  // UNIT is OpenMetrics; in this format it is noise.
+  const text = serializer.serialize(resourceMetrics).replaceAll(/^# UNIT .*\n/gm, '')
+  return withoutTypeSuffix ? withoutTotal(text) : text
+}
+
+/** The serializer adds `_total` to every counter; a name that ends so by itself is not among ours. */
+function withoutTotal(text: string): string {
+  return text.replaceAll(/^(# (?:HELP|TYPE) )?([a-zA-Z_:][\w:]*?)_total(?=[ {])/gm, '$1$2')
+}
+
+async function serve(page: () => Promise<string>, { host, port }: TelemetrySettings): Promise<Server> {
   const server = createServer((request, response) => {
-    if (request.url?.split('?')[0] === '/metrics') return exporter.getMetricsRequestHandler(request, response)
-    response.writeHead(404, { 'content-type': 'text/plain' }).end('Metrics are at /metrics.\n')
+    if (request.url?.split('?')[0] !== '/metrics') return answer(response, 404, 'Metrics are at /metrics.\n')
+    page().then(
+      text => answer(response, 200, text),
+      (error: unknown) => answer(response, 500, `${String(error)}\n`),
+    )
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', error => reject(cannotListen(error, host, port)))
@@ -44,6 +66,10 @@ async function serve(exporter: PrometheusExporter, host: string, port: number): 
   })
   server.unref()
   return server
+}
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text)
 }
 
 function addressOf(server: Server, host: string): string {

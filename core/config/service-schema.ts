@@ -62,13 +62,18 @@ const telemetry = {
           type: 'string',
           enum: ['none', 'basic', 'normal', 'detailed'],
           default: 'normal',
-          description: '`none` opens no port.',
+          description: '`none` opens no port; the other levels give the same metrics.',
         },
         address: {
           type: 'string',
           format: 'endpoint',
           default: 'localhost:8888',
           description: 'Where `/metrics` is served.',
+        },
+        without_type_suffix: {
+          type: 'boolean',
+          default: true,
+          description: 'Names of counters do not end in `_total`, as on the Collector’s own page.',
         },
         host: { type: 'string', description: 'Host of `address`, as newer Collectors write it.' },
         port: {

@@ -85,7 +85,7 @@ const unfaithful = {
       return batch
     }
   },
-  rejectWithoutReason: () => () => Promise.reject(undefined),
+  rejectAtOnce: () => () => Promise.reject(new Error('at once')),
   hang: () => {
     const isDue = everyThird()
     return batch => (isDue() ? new Promise<never>(() => undefined) : batch)

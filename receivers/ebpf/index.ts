@@ -21,6 +21,8 @@ export default defineReceiver({
       })
       return emitSpans({ events$, isLive: false, stop: () => Promise.resolve() }, context)
     }
+    // Until it has started its lines are the reason why it cannot, which is thrown and told once.
+    let isStarted = false
     const probe = startProbe({
       packageRoot: context.packageRoot,
       ownPids: [process.pid],
@@ -30,9 +32,12 @@ export default defineReceiver({
       hasNet: config.net,
       recording:
         config.record === undefined ? undefined : { path: config.record, maxBytes: config.record_max_size },
-      onMessage: line => context.logger.info({}, line),
+      onMessage: line => {
+        if (isStarted) context.logger.warn({}, line)
+      },
     })
     await probe.started
+    isStarted = true
     return emitSpans({ events$: probe.events$, isLive: true, stop: () => probe.stop() }, context)
   },
 })

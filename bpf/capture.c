@@ -28,6 +28,8 @@
 #define DRAIN_MS 1000 /* at the end, without the reader taking anything */
 #define SECOND_NS 1000000000ull
 #define RESCAN_NS (20 * 1000000ull) /* at most that often because of an unknown interface */
+#define SYS_WITHOUT_START "tp_btf/sock_send_length"
+#define MAX_UNKNOWN 64
 #define MAX_CPUS 1024
 #define STEP_NS (50 * 1000000ll) /* the wall clock moved that much against the monotonic one within a second: a step */
 
@@ -44,6 +46,8 @@ struct capture {
 	uint64_t second_at_ns;
 	uint64_t scanned_at_ns;
 	int64_t clock_offset_ns;
+	uint64_t unknown[MAX_UNKNOWN]; /* interfaces that this second's scans did not find */
+	uint32_t unknown_count;
 };
 
 static uint64_t now(clockid_t clock)
@@ -94,7 +98,7 @@ bool capture_check(struct tiers *tiers, char *reason, size_t reason_size)
 		snprintf(reason, reason_size, "the kernel is older than 6.3 (no tracepoint sock_send_length)");
 		return false;
 	}
-	tiers->sys = tiers->has_send_start ? "tp_btf/sock_send_length tp_btf/tcp_sendmsg_locked" : "tp_btf/sock_send_length";
+	tiers->sys = tiers->has_send_start ? SYS_WITHOUT_START " tp_btf/tcp_sendmsg_locked" : SYS_WITHOUT_START;
 	tiers->net = tiers->has_net ? "tp_btf/net_dev_queue tp_btf/netif_receive_skb" : "none";
 	return true;
 }
@@ -116,6 +120,7 @@ static bool load(struct capture *capture)
 		return false;
 	skeleton->rodata->max_payload = settings->max_payload;
 	skeleton->rodata->max_packet_payload = settings->max_packet_payload;
+	skeleton->rodata->has_send_start = capture->tiers.has_send_start;
 	skeleton->rodata->ring_bytes = settings->ring_bytes;
 	set_port_flag(skeleton, &settings->own_ports, PORT_OWN);
 	set_port_flag(skeleton, &settings->udp_ports, PORT_UDP);
@@ -140,7 +145,10 @@ static bool load_best(struct capture *capture)
 		return false;
 	capture->tiers.has_net = false;
 	capture->tiers.net = "none";
-	return load(capture);
+	if (!load(capture))
+		return false;
+	fprintf(stderr, "fullspan-probe: no packets are captured: that takes kernel 6.12\n");
+	return true;
 }
 
 static void tell_own_pid(struct capture *capture, uint32_t pid)
@@ -305,6 +313,22 @@ static void scan_interfaces(struct capture *capture)
 	interfaces_scan(&capture->output);
 }
 
+/* Before the first packet of a new interface is handed on. What a scan does not find is not looked for again until the next. */
+static void look_for_interface(struct capture *capture, uint32_t netns, uint32_t index)
+{
+	uint64_t key = (uint64_t)netns << 32 | index;
+	uint32_t i;
+
+	for (i = 0; i < capture->unknown_count; i++)
+		if (capture->unknown[i] == key)
+			return;
+	if (now(CLOCK_MONOTONIC) - capture->scanned_at_ns < RESCAN_NS)
+		return;
+	scan_interfaces(capture);
+	if (!interfaces_know(netns, index) && capture->unknown_count < MAX_UNKNOWN)
+		capture->unknown[capture->unknown_count++] = key;
+}
+
 static int take_record(void *context, void *data, size_t size)
 {
 	const struct packet_record *packet = data;
@@ -315,9 +339,8 @@ static int take_record(void *context, void *data, size_t size)
 		process_send(&capture->output, data);
 		return 0;
 	}
-	if (head->type == RECORD_PACKET && !interfaces_know(packet->netns, packet->interface_index) &&
-	    now(CLOCK_MONOTONIC) - capture->scanned_at_ns > RESCAN_NS)
-		scan_interfaces(capture);
+	if (head->type == RECORD_PACKET && !interfaces_know(packet->netns, packet->interface_index))
+		look_for_interface(capture, packet->netns, packet->interface_index);
 	if (!output_event(&capture->output, data, head->length < size ? head->length : size))
 		capture->socket_full++;
 	return 0;
@@ -341,6 +364,7 @@ static void do_every_second(struct capture *capture)
 	if (time - capture->second_at_ns < SECOND_NS)
 		return;
 	capture->second_at_ns = time;
+	capture->unknown_count = 0;
 	send_clock(capture);
 	send_loss(capture);
 	scan_interfaces(capture);
@@ -408,6 +432,10 @@ int capture_run(const struct settings *settings, struct progress *progress)
 	if (!settings->has_net) {
 		capture.tiers.has_net = false;
 		capture.tiers.net = "off";
+	}
+	if (!settings->has_send_start) {
+		capture.tiers.has_send_start = false;
+		capture.tiers.sys = SYS_WITHOUT_START;
 	}
 	if (!output_open(&capture.output, settings->fd))
 		return fail("cannot use the descriptor given by --fd");

@@ -23,7 +23,7 @@ struct {
 	__type(value, struct endpoints);
 } datagrams SEC(".maps");
 
-static __always_inline void datagram_key(struct datagram_key *key, __u32 netns, __u32 length, const __u8 *prefix)
+static __always_inline __u64 datagram_digest(const __u8 *prefix)
 {
 	const __u64 *words = (const __u64 *)prefix;
 	__u64 digest = 0;
@@ -32,9 +32,14 @@ static __always_inline void datagram_key(struct datagram_key *key, __u32 netns, 
 		digest = (digest ^ words[i]) * 0x9e3779b97f4a7c15;
 		digest ^= digest >> 32;
 	}
+	return digest;
+}
+
+static __always_inline void datagram_key(struct datagram_key *key, __u32 netns, __u32 length, const __u8 *prefix)
+{
 	key->netns = netns;
 	key->length = length;
-	key->digest = digest;
+	key->digest = datagram_digest(prefix);
 }
 
 /* `ends` as the packet had them: local is its source. */

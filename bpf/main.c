@@ -21,6 +21,7 @@ static const char help[] =
 	"  --max-packet-payload BYTES captured head of each packet (default: as --max-payload)\n"
 	"  --ring-bytes BYTES         buffer between kernel and probe (a power of two, default 16777216)\n"
 	"  --no-net                   system calls only, no packets\n"
+	"  --no-send-start            time sends as on kernels before 6.16, by their packets (for tests)\n"
 	"  --check                    says what this machine allows; exits with 0 or 3\n"
 	"\n"
 	"Exit codes: 0 the reader is gone or a signal came, 2 wrong arguments, 3 cannot capture here.\n";
@@ -65,7 +66,7 @@ static int check(void)
 	return 0;
 }
 
-enum option_id { FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, CHECK, HELP };
+enum option_id { FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_SEND_START, CHECK, HELP };
 
 static const struct option options[] = {
 	{ "fd", required_argument, NULL, FD },
@@ -76,6 +77,7 @@ static const struct option options[] = {
 	{ "max-packet-payload", required_argument, NULL, PACKET_PAYLOAD },
 	{ "ring-bytes", required_argument, NULL, RING },
 	{ "no-net", no_argument, NULL, NO_NET },
+	{ "no-send-start", no_argument, NULL, NO_SEND_START },
 	{ "check", no_argument, NULL, CHECK },
 	{ "help", no_argument, NULL, HELP },
 	{ 0 },
@@ -110,6 +112,9 @@ static void take_option(struct settings *settings, int option)
 	case NO_NET:
 		settings->has_net = false;
 		break;
+	case NO_SEND_START:
+		settings->has_send_start = false;
+		break;
 	case CHECK:
 		exit(check());
 	case HELP:
@@ -122,7 +127,7 @@ static void take_option(struct settings *settings, int option)
 
 int main(int argc, char **argv)
 {
-	struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true };
+	struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true, .has_send_start = true };
 	struct tiers tiers = { 0 };
 	char reason[512];
 	int option;

@@ -16,6 +16,7 @@
 /* Set by the user side before loading. */
 const volatile __u32 max_payload = 1024;
 const volatile __u32 max_packet_payload = 1024;
+const volatile bool has_send_start = true; /* tcp_sendmsg_locked is there */
 const volatile __u64 ring_bytes = 16 << 20;
 const volatile __u8 port_flags[65536] = {};
 
@@ -24,10 +25,11 @@ enum own { OWN_UNDECIDED = 0, OWN_NO = 1, OWN_YES = 2 };
 /* What is known of a socket; lives and dies with it. */
 struct socket_state {
 	__u64 cookie;
-	__u64 tx_time_ns; /* UDP: when its latest datagram reached the first interface */
+	__u64 tx_time_ns; /* when the datagram, or TCP's byte tx_seq, that is being sent reached the first interface; or 0 */
 	__u64 tx_skb;
 	__u8 tx_source[16];
 	__u32 tx_tid;
+	__u32 tx_seq; /* TCP without has_send_start: where the next send begins */
 	__u32 ordinal;
 	__u8 role;
 	__u8 role_inferred;
@@ -35,6 +37,7 @@ struct socket_state {
 	__u8 own_checks;
 	__u8 own_told;
 	__u8 ended;
+	__u8 has_tx_seq;
 };
 
 struct {

@@ -24,12 +24,16 @@ struct tuple {
 	__u32 netns;
 };
 
+/* Until when (ktime) a tuple is Fullspan's: its ports may be another's later. Own packets renew it at every hop. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct tuple);
-	__type(value, __u8);
+	__type(value, __u64);
 } own_tuples SEC(".maps");
+
+#define STREAM_TUPLE_NS (60 * 1000000000ull)
+#define DATAGRAM_TUPLE_NS (5 * 1000000000ull)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -38,7 +42,7 @@ struct {
 	__type(value, __u8);
 } own_streams SEC(".maps");
 
-/* (seq, ack) of own packets: at the next hop the addresses may be others. */
+/* What address translation leaves alone of own packets: (seq, ack), or a digest of the datagram. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -68,23 +72,25 @@ static __always_inline void tuple_of(const struct endpoints *ends, __u32 netns, 
 static __always_inline bool is_own_tuple(const struct endpoints *ends, __u32 netns)
 {
 	struct tuple tuple;
+	__u64 *until;
 
 	tuple_of(ends, netns, &tuple);
-	return bpf_map_lookup_elem(&own_tuples, &tuple) != NULL;
+	until = bpf_map_lookup_elem(&own_tuples, &tuple);
+	return until && *until > bpf_ktime_get_ns();
 }
 
 static __always_inline void remember_own_tuple(const struct endpoints *ends, __u32 netns)
 {
+	__u64 until = bpf_ktime_get_ns() + (ends->protocol == IPPROTO_TCP ? STREAM_TUPLE_NS : DATAGRAM_TUPLE_NS);
 	struct tuple tuple;
-	__u8 yes = 1;
 
 	tuple_of(ends, netns, &tuple);
-	bpf_map_update_elem(&own_tuples, &tuple, &yes, BPF_ANY);
+	bpf_map_update_elem(&own_tuples, &tuple, &until, BPF_ANY);
 	__builtin_memcpy(tuple.ends.local, ends->remote, sizeof(tuple.ends.local));
 	__builtin_memcpy(tuple.ends.remote, ends->local, sizeof(tuple.ends.remote));
 	tuple.ends.local_port = ends->remote_port;
 	tuple.ends.remote_port = ends->local_port;
-	bpf_map_update_elem(&own_tuples, &tuple, &yes, BPF_ANY);
+	bpf_map_update_elem(&own_tuples, &tuple, &until, BPF_ANY);
 }
 
 /*
@@ -115,6 +121,16 @@ static __always_inline void remember_own_stream(struct sock *sk, bool opened)
 	bpf_map_update_elem(&own_streams, &key, &yes, BPF_ANY);
 }
 
+static __always_inline bool may_have_opened(const struct socket_state *state)
+{
+	return state->role != ROLE_SERVER || state->role_inferred;
+}
+
+static __always_inline bool may_have_accepted(const struct socket_state *state)
+{
+	return state->role != ROLE_CLIENT || state->role_inferred;
+}
+
 static __always_inline void remember_own(struct sock *sk, struct socket_state *state, const struct endpoints *ends)
 {
 	__u8 tcp_state = sk->__sk_common.skc_state;
@@ -125,10 +141,19 @@ static __always_inline void remember_own(struct sock *sk, struct socket_state *s
 	remember_own_tuple(ends, netns_of(sk));
 	if (ends->protocol != IPPROTO_TCP || tcp_state == TCP_SYN_SENT || tcp_state == TCP_CLOSE)
 		return;
-	if (state->role != ROLE_SERVER)
+	if (may_have_opened(state))
 		remember_own_stream(sk, true);
-	if (state->role != ROLE_CLIENT)
+	if (may_have_accepted(state))
 		remember_own_stream(sk, false);
+}
+
+/* A datagram socket may serve others, too: only Fullspan's own socket is excluded as a whole. */
+static __always_inline bool is_own_datagram(struct sock *sk, struct socket_state *state, const struct endpoints *ends,
+					    bool in_process)
+{
+	if (in_process && is_own_process())
+		remember_own(sk, state, ends);
+	return state->own == OWN_YES || is_own_port(ends) || is_own_tuple(ends, netns_of(sk));
 }
 
 /* `in_process`: the current task is the one that uses the socket. */
@@ -141,16 +166,18 @@ static __always_inline bool is_own_socket(struct sock *sk, struct socket_state *
 		return true;
 	if (state->own == OWN_NO)
 		return false;
+	if (ends->protocol != IPPROTO_TCP)
+		return is_own_datagram(sk, state, ends, in_process);
 	is_own = is_own_port(ends) || (in_process && is_own_process()) || is_own_tuple(ends, netns_of(sk));
-	if (!is_own && ends->protocol == IPPROTO_TCP) {
-		if (state->role != ROLE_SERVER || state->role_inferred)
+	if (!is_own) {
+		if (may_have_opened(state))
 			is_own = is_own_stream(sk, true);
-		if (!is_own && (state->role != ROLE_CLIENT || state->role_inferred))
+		if (!is_own && may_have_accepted(state))
 			is_own = is_own_stream(sk, false);
 	}
 	if (is_own)
 		remember_own(sk, state, ends);
-	else if (ends->protocol == IPPROTO_TCP && ++state->own_checks >= OWN_CHECKS)
+	else if (++state->own_checks >= OWN_CHECKS)
 		state->own = OWN_NO;
 	return is_own;
 }

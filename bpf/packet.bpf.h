@@ -5,6 +5,7 @@
 
 #include "datagram.bpf.h"
 #include "own.bpf.h"
+#include "payload.bpf.h"
 
 #define SCRATCH_QUEUE 0
 #define SCRATCH_NETIF 1
@@ -62,7 +63,7 @@ struct packet {
 	struct bpf_dynptr bytes;
 	__u32 offset;
 	__u32 end;
-	__u32 ack;
+	__u64 mark; /* the same at every hop */
 	__u32 is_broken;
 };
 
@@ -140,7 +141,7 @@ static __always_inline bool parse_transport(struct packet *packet, struct packet
 		ends->local_port = bpf_ntohs(tcp.source);
 		ends->remote_port = bpf_ntohs(tcp.destination);
 		record->seq = bpf_ntohl(tcp.seq) + ((tcp.flags & 2) >> 1); /* a SYN has a sequence number of its own */
-		packet->ack = tcp.ack;
+		packet->mark = (__u64)record->seq << 32 | tcp.ack;
 		packet->offset += (tcp.data_offset >> 4) * 4;
 	} else if (ends->protocol == IPPROTO_UDP) {
 		if (!read_at(packet, &udp, sizeof(udp)))
@@ -148,7 +149,7 @@ static __always_inline bool parse_transport(struct packet *packet, struct packet
 		ends->local_port = bpf_ntohs(udp.source);
 		ends->remote_port = bpf_ntohs(udp.destination);
 		record->seq = 0;
-		packet->ack = 0;
+		packet->mark = 0;
 		packet->offset += sizeof(udp);
 		if (!((port_flags[ends->local_port] | port_flags[ends->remote_port]) & PORT_UDP))
 			return false;
@@ -207,10 +208,10 @@ static __always_inline bool is_own_packet(struct sk_buff *skb, bool transmit, co
 					  const struct packet_record *record)
 {
 	const struct endpoints *ends = &record->ends;
-	__u64 key = (__u64)record->seq << 32 | packet->ack;
+	__u64 key = packet->mark;
 	struct socket_state *state;
 	struct sock *sk = transmit ? skb->sk : NULL;
-	bool is_own = is_own_port(ends) || is_own_tuple(ends, record->netns);
+	bool is_own = is_own_port(ends);
 	__u8 yes = 1;
 
 	if (!is_own && sk) {
@@ -219,8 +220,7 @@ static __always_inline bool is_own_packet(struct sk_buff *skb, bool transmit, co
 			return false;
 		is_own = state && is_own_socket(sk, state, ends, false);
 	}
-	if (ends->protocol != IPPROTO_TCP)
-		return is_own;
+	is_own = is_own || is_own_tuple(ends, record->netns);
 	if (is_own)
 		bpf_map_update_elem(&own_packets, &key, &yes, BPF_ANY);
 	else if (bpf_map_lookup_elem(&own_packets, &key)) {
@@ -230,13 +230,26 @@ static __always_inline bool is_own_packet(struct sk_buff *skb, bool transmit, co
 	return is_own;
 }
 
+/* Kernels without tcp_sendmsg_locked: a send is as early as its first byte at the first interface. */
+static __always_inline void note_stream_sent(struct sk_buff *skb, const struct packet_record *record)
+{
+	struct socket_state *state;
+	struct sock *sk = skb->sk;
+
+	if (has_send_start || !sk)
+		return;
+	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (state && state->has_tx_seq && !state->tx_time_ns && state->tx_seq - record->seq < record->moved)
+		state->tx_time_ns = record->time_ns;
+}
+
 /* UDP has no tcp_sendmsg_locked: its latest datagram's time at the first interface is the time of the send. */
 static __always_inline void note_datagram_sent(struct sk_buff *skb, const struct packet_record *record)
 {
 	struct socket_state *state;
 	struct sock *sk = skb->sk;
 
-	if (!sk || record->ends.protocol != IPPROTO_UDP)
+	if (!sk)
 		return;
 	state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!state || (state->tx_time_ns && state->tx_skb == (__u64)skb))
@@ -245,7 +258,7 @@ static __always_inline void note_datagram_sent(struct sk_buff *skb, const struct
 	state->tx_skb = (__u64)skb;
 	state->tx_tid = bpf_get_current_pid_tgid();
 	__builtin_memcpy(state->tx_source, record->ends.local, sizeof(state->tx_source));
-	if (is_own_process())
+	if (is_own_process() && is_sending_on(sk))
 		state->own = OWN_YES;
 	if (state->own == OWN_YES)
 		remember_own_tuple(&record->ends, record->netns);
@@ -279,10 +292,15 @@ static __always_inline void on_packet(struct sk_buff *skb, bool transmit)
 		count_lost(LOSS_PAYLOAD_FAULT);
 		size = 0;
 	}
-	if (transmit)
-		note_datagram_sent(skb, &out->record);
-	else if (out->record.ends.protocol == IPPROTO_UDP)
-		remember_datagram(out->record.netns, out->record.moved, out->payload, &out->record.ends);
+	if (out->record.ends.protocol == IPPROTO_UDP) {
+		packet.mark = datagram_digest(out->payload) + out->record.moved;
+		if (transmit)
+			note_datagram_sent(skb, &out->record);
+		else
+			remember_datagram(out->record.netns, out->record.moved, out->payload, &out->record.ends);
+	} else if (transmit) {
+		note_stream_sent(skb, &out->record);
+	}
 	if (is_own_packet(skb, transmit, &packet, &out->record))
 		return;
 	if (must_shed()) {

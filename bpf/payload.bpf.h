@@ -74,6 +74,25 @@ static __always_inline bool is_descriptor_of(struct task_struct *task, __u64 fd,
 	return socket && BPF_CORE_READ(socket, sk) == sk;
 }
 
+static __always_inline bool is_send_call(__u64 nr)
+{
+	return nr == NR_WRITE || nr == NR_SENDTO || nr == NR_WRITEV || nr == NR_SENDMSG || nr == NR_SENDMMSG;
+}
+
+static __always_inline bool is_receive_call(__u64 nr)
+{
+	return nr == NR_READ || nr == NR_RECVFROM || nr == NR_READV || nr == NR_RECVMSG || nr == NR_RECVMMSG;
+}
+
+/* Packets also leave in softirqs, on the time of whoever runs: this is so only while the current task sends them itself. */
+static __always_inline bool is_sending_on(struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return is_send_call(regs->orig_ax) && is_descriptor_of(task, regs->di, sk);
+}
+
 static __always_inline void source_of_message(struct source *source, const struct user_message *message)
 {
 	source->kind = SOURCE_USER_IOVEC;
@@ -125,10 +144,7 @@ static __always_inline void source_of_call(struct source *source, struct sock *s
 	source->kind = SOURCE_NONE;
 	if (task->thread_info.status & TS_COMPAT)
 		return;
-	if (receiving ? nr != NR_READ && nr != NR_RECVFROM && nr != NR_READV && nr != NR_RECVMSG && nr != NR_RECVMMSG
-		      : nr != NR_WRITE && nr != NR_SENDTO && nr != NR_WRITEV && nr != NR_SENDMSG && nr != NR_SENDMMSG)
-		return;
-	if (!is_descriptor_of(task, regs->di, sk))
+	if (!(receiving ? is_receive_call(nr) : is_send_call(nr)) || !is_descriptor_of(task, regs->di, sk))
 		return;
 
 	source->base = buffer;

@@ -25,6 +25,7 @@ struct settings {
 	struct number_list own_ports;
 	struct number_list udp_ports;
 	bool has_net;
+	bool has_send_start;
 };
 
 /* Shared between the supervisor and the capturing process. */

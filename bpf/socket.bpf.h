@@ -122,8 +122,19 @@ static __always_inline void note_send_start(struct sock *sk, const struct msghdr
 	}
 }
 
+/* As take_send_start(), from what packets told (packet.bpf.h). */
+static __always_inline void take_transmit_time(struct socket_state *state, struct socket_data_record *record)
+{
+	if (state->has_tx_seq && state->tx_time_ns && state->tx_seq == record->seq)
+		record->time_ns = state->tx_time_ns;
+	state->tx_time_ns = 0;
+	state->tx_seq = record->seq + record->moved;
+	state->has_tx_seq = 1;
+}
+
 /* Time, sequence number and source of what was just sent; takes the note away. */
-static __always_inline void take_send_start(struct sock *sk, struct socket_data_record *record, struct source *source)
+static __always_inline void take_send_start(struct sock *sk, struct socket_state *state,
+					    struct socket_data_record *record, struct source *source)
 {
 	struct thread_state *thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
 	struct tcp_sock *tcp;
@@ -139,6 +150,8 @@ static __always_inline void take_send_start(struct sock *sk, struct socket_data_
 	record->time_ns = bpf_ktime_get_ns();
 	record->seq = tcp ? tcp->write_seq - record->moved : 0;
 	source_of_call(source, sk, false, record->moved);
+	if (!has_send_start)
+		take_transmit_time(state, record);
 }
 
 /* The FIN has a sequence number of its own: the read that reaches it moves copied_seq over it, too. */
@@ -164,10 +177,10 @@ static __always_inline void on_stream_send(struct sock *sk, __u32 moved)
 	if (!out || !endpoints_of(sk, &out->record.ends))
 		return;
 	out->record.moved = moved;
-	take_send_start(sk, &out->record, &source);
 	state = state_of(sk, &out->record.ends, ROLE_UNKNOWN);
 	if (!state)
 		return;
+	take_send_start(sk, state, &out->record, &source);
 	if (is_own_socket(sk, state, &out->record.ends, true)) {
 		tell_own_connection(sk, state, &out->record.ends, SCRATCH_SEND);
 		return;
@@ -244,16 +257,24 @@ static __always_inline void on_datagram(struct sock *sk, __u32 moved, __u8 direc
 		}
 		state->tx_time_ns = 0;
 	}
-	if (is_own_socket(sk, state, &out->record.ends, true)) {
-		tell_own_connection(sk, state, &out->record.ends, index);
+	if (is_own_socket(sk, state, &out->record.ends, true))
 		return;
-	}
 	settle_datagram_role(state, &out->record.ends, direction);
 	tell_process(index);
 	out->record.moved = moved;
 	out->record.seq = 0;
 	out->record.direction = direction;
 	emit_data(out, sk, state, payload);
+}
+
+static __always_inline void note_first_seq(struct sock *sk, struct socket_state *state)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	if (has_send_start || !tcp || !state)
+		return;
+	state->tx_seq = tcp->write_seq;
+	state->has_tx_seq = 1;
 }
 
 static __always_inline void on_state_change(struct sock *sk, int old_state, int new_state)
@@ -278,6 +299,7 @@ static __always_inline void on_state_change(struct sock *sk, int old_state, int 
 		state = state_of(sk, &ends, old_state == TCP_SYN_SENT ? ROLE_CLIENT : ROLE_SERVER);
 		if (state && is_own_socket(sk, state, &ends, false))
 			remember_own(sk, state, &ends);
+		note_first_seq(sk, state);
 	} else if (new_state == TCP_CLOSE) {
 		state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 		if (!state || !state->ordinal || state->own == OWN_YES)

@@ -24,6 +24,8 @@ export interface ProbeOptions {
   readonly ringBytes?: number | undefined
   /** `false`: system calls only. */
   readonly hasNet: boolean
+  /** `false`: sends are timed as on kernels before 6.16, by their first packet. For tests. */
+  readonly hasSendStart?: boolean
   /** Where the raw stream is recorded to, and how much of it at most. */
   readonly recording?: { readonly path: string; readonly maxBytes: number } | undefined
   /** A line that the probe said on standard error while running (for example that it started capturing again). */
@@ -92,6 +94,7 @@ const spawnProbe = (options: ProbeOptions): ChildProcess => {
     ...list('--own-port', options.ownPorts),
     ...list('--udp-port', options.udpPorts),
     ...(options.hasNet ? [] : ['--no-net']),
+    ...(options.hasSendStart === false ? ['--no-send-start'] : []),
   ]
   // a group of its own: Ctrl-C on the terminal is for Fullspan, which then drains and ends the probe
   return spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], detached: true })

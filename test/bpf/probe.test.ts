@@ -21,7 +21,8 @@ import {
 /** Each request is answered by `reply to` it. */
 const serverCode = `
 import socket, sys, threading
-s = socket.create_server((sys.argv[1], int(sys.argv[2])))
+six = ':' in sys.argv[1]
+s = socket.create_server((sys.argv[1], int(sys.argv[2])), family=socket.AF_INET6 if six else socket.AF_INET, dualstack_ipv6=six)
 print(s.getsockname()[1])
 def serve(c):
     while (request := c.recv(65536)):
@@ -75,6 +76,14 @@ const loadedPrograms = (): number[] =>
   [...execFileSync('bpftool', ['prog', 'list'], { encoding: 'utf8' }).matchAll(/^(\d+):/gm)].map(match =>
     Number(match[1]),
   )
+/** A zombie that nobody has waited for yet runs no more. */
+const isRunning = (pid: number): boolean => {
+  try {
+    return !/^State:\sZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
 /** Those of our probe: other sessions on this machine may have their own. */
 const childrenOf = (pid: number): number[] =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
@@ -267,6 +276,109 @@ b.recv(300, socket.MSG_WAITALL)
   t.ok(capture.packets('long').every(packet => packet.payload.length === 100))
 })
 
+t.test('sees a super-packet as one, and all bytes of a long send', { skip }, async t => {
+  const capture = await startCapture()
+  const program = python(`
+import socket, threading
+s = socket.create_server(('127.0.0.1', 0))
+a = socket.create_connection(s.getsockname())
+b, _ = s.accept()
+def take():
+    left = 300000
+    while left: left -= len(b.recv(left))
+reader = threading.Thread(target=take); reader.start()
+a.sendall(b'super' + bytes(299995)); reader.join()
+print(a.getsockname()[1])
+`)
+  const port = Number(await program.line())
+  await program.done()
+  await capture.untilAny(event => event.type === 'process_exit' && event.pid === program.pid)
+  await capture.stop()
+  const sent = capture.sent('super')!
+  t.equal(sent.length, 300_000)
+  const received = dataOf(capture, port).filter(event => event.direction === 'receive')
+  t.equal(
+    received.reduce((sum, event) => sum + event.length, 0),
+    300_000,
+  )
+  const packets = capture.events
+    .filter(event => event.type === 'packet')
+    .filter(event => event.source.port === port && event.direction === 'transmit')
+  t.equal(
+    packets.reduce((sum, packet) => sum + packet.length, 0),
+    300_000,
+  )
+  t.ok(packets.some(packet => packet.length > 20_000))
+  let next = sent.seq
+  for (const packet of packets) {
+    t.equal(packet.seq, next)
+    next = (next + packet.length) >>> 0
+  }
+})
+
+t.test('gives IPv6 addresses as such, and mapped ones as IPv4', { skip }, async t => {
+  const capture = await startCapture()
+  const server = await startServer('::')
+  const six = await startClient('::1', server.port)
+  const four = await startClient('127.0.0.1', server.port)
+  await ask(six, 'by six')
+  await ask(four, 'by four')
+  await capture.untilAny(isReceived('reply to by four'))
+  await Promise.all([six.kill(), four.kill(), server.program.kill()])
+  await capture.stop()
+  t.same(capture.received('by six')!.local, { address: '::1', port: server.port })
+  t.same(capture.received('by four')!.local, { address: '127.0.0.1', port: server.port })
+  t.same(capture.packets('by six')[0]!.destination, { address: '::1', port: server.port })
+  t.equal(capture.packets('by six')[0]!.seq, capture.sent('by six')!.seq)
+})
+
+t.test('times sends by their packets where the kernel does not tell their start', { skip }, async t => {
+  const capture = await startCapture({ hasSendStart: false })
+  const server = await startServer('127.0.0.1')
+  const client = await startClient('127.0.0.1', server.port)
+  await ask(client, 'first')
+  await ask(client, 'second')
+  await capture.untilAny(isReceived('reply to second'))
+  await Promise.all([client.kill(), server.program.kill()])
+  await capture.stop()
+  for (const text of ['first', 'reply to first', 'second', 'reply to second']) {
+    const sent = capture.sent(text)!
+    t.equal(sent.timeNs, capture.packets(text)[0]!.timeNs)
+    t.equal(sent.seq, capture.received(text)!.seq)
+  }
+})
+
+t.test('reads through VLAN tags', { skip }, async t => {
+  const names = makeNamespaces(`fsv${process.pid % 1000}`)
+  t.teardown(names.remove)
+  const link = `ip link add link fsv${process.pid % 1000}-a0 name fsv${process.pid % 1000}.7 type vlan id 7`
+  if (spawnSync('sh', ['-c', link]).status !== 0) {
+    t.pass('this kernel has no VLAN interfaces')
+    return
+  }
+  execFileSync('sh', [
+    '-ec',
+    `ip addr add 10.99.7.1/24 dev fsv${process.pid % 1000}.7; ip link set fsv${process.pid % 1000}.7 up
+     ethtool -K fsv${process.pid % 1000}-a0 txvlan off rxvlan off || true
+     ip -n ${names.a} link add link eth0 name v7 type vlan id 7
+     ip -n ${names.a} addr add 10.99.7.2/24 dev v7; ip -n ${names.a} link set v7 up`,
+  ])
+  const capture = await startCapture()
+  const server = await startServer('10.99.7.1')
+  const client = await startClient('10.99.7.1', server.port, names.a)
+  await ask(client, 'tagged')
+  await capture.untilAny(isReceived('reply to tagged'))
+  await Promise.all([client.kill(), server.program.kill()])
+  await capture.stop()
+  const sights = capture.packets('tagged')
+  t.same(
+    sights.map(packet => packet.direction),
+    ['transmit', 'transmit', 'receive'],
+    'on the VLAN interface, the link under it, and the other end of that',
+  )
+  t.ok(sights.every(packet => packet.seq === capture.sent('tagged')!.seq && textOf(packet) === 'tagged'))
+})
+
 t.test('infers the roles of a connection that is older than the probe', { skip }, async t => {
   const server = await startServer('127.0.0.1')
   const client = await startClient('127.0.0.1', server.port)
@@ -399,6 +511,66 @@ for connected in (True, False):
   },
 )
 
+t.test('leaves out the datagrams of its own processes, at both ends and on the way', { skip }, async t => {
+  const names = makeNamespaces(`fsu${process.pid % 1000}`)
+  t.teardown(names.remove)
+  const answerer = python(
+    `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('0.0.0.0', 5353))
+print('ready')
+while True:
+    text, peer = s.recvfrom(1000); s.sendto(b'answer to ' + text, peer)
+`,
+    { netns: names.b },
+  )
+  await answerer.line()
+  const asker = python(
+    `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for line in sys.stdin:
+    s.sendto(line.strip().encode(), (sys.argv[1], 5353)); s.recv(1000)
+    print('answered')
+`,
+    { netns: names.a, args: [names.addressB] },
+  )
+  const foreign = python(
+    `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'foreign query', (sys.argv[1], 5353)); s.recv(1000)
+`,
+    { args: [names.addressB] },
+  )
+  const capture = await startCapture({ udpPorts: [5353], ownPids: [asker.pid] })
+  await ask(asker, 'own query')
+  await ask(asker, 'own query')
+  await foreign.done()
+  const another = python(
+    `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'last query', (sys.argv[1], 5353)); s.recv(1000)
+`,
+    { args: [names.addressB] },
+  )
+  await another.done()
+  await capture.untilAny(isReceived('answer to last query'))
+  await Promise.all([asker.kill(), answerer.kill()])
+  await capture.stop()
+  t.same([...capture.packets('own query'), ...capture.packets('answer to own query')], [])
+  t.same(
+    [capture.sent('own query'), capture.received('own query'), capture.sent('answer to own query')],
+    [undefined, undefined, undefined],
+  )
+  t.match(
+    capture.received('last query'),
+    { pid: answerer.pid },
+    'others that the same server answers are seen',
+  )
+})
+
 t.test('accounts for every event: what is seen is delivered or counted as lost', { skip }, async t => {
   const capture = await startCapture({ ringBytes: 65_536 })
   const program = python(`
@@ -465,6 +637,36 @@ t.test('keeps few capabilities, and leaves nothing behind', { skip }, async t =>
   // the kernel frees programs a moment after their last descriptor is closed
   while (programs.some(id => loadedPrograms().includes(id))) await new Promise(done => setTimeout(done, 20))
   t.pass('the programs are unloaded')
+})
+
+t.test('ends when its reader is killed', { skip }, async t => {
+  const reader = python(
+    `
+import socket, subprocess, sys, time
+ours, its = socket.socketpair()
+p = subprocess.Popen([sys.argv[1], '--fd', str(its.fileno())], pass_fds=[its.fileno()])
+its.close(); ours.recv(1)
+print(p.pid); time.sleep(60)
+`,
+    { args: [`${checkout}/bpf/build/fullspan-probe`] },
+  )
+  const supervisor = Number(await reader.line())
+  const pids = [supervisor, ...childrenOf(supervisor)]
+  t.equal(pids.length, 2)
+  await reader.kill()
+  while (pids.some(pid => isRunning(pid))) await new Promise(done => setTimeout(done, 20))
+  t.pass('both processes are gone')
+})
+
+t.test('ends on SIGTERM, and the capturing process with a killed supervisor', { skip }, async t => {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const capture = await startCapture()
+    const [supervisor] = probesOfThisProcess()
+    const pids = [supervisor!, ...childrenOf(supervisor!)]
+    process.kill(supervisor!, signal)
+    await t.rejects(capture.ended, { code: 'EBPF_CAPTURE_ENDED' }, 'the reader learns of it')
+    while (pids.some(pid => isRunning(pid))) await new Promise(done => setTimeout(done, 20))
+  }
 })
 
 t.test('records what it says; the replay gives the same events', { skip }, async t => {

@@ -31,6 +31,8 @@ export interface Capture {
   sent(text: string): SocketDataEvent | undefined
   received(text: string): SocketDataEvent | undefined
   packets(text: string): PacketEvent[]
+  /** Settles when the events are over; rejects when they ended with an error. */
+  readonly ended: Promise<void>
   stop(): Promise<void>
 }
 
@@ -84,6 +86,7 @@ export const startCapture = async (options: Partial<ProbeOptions> = {}): Promise
     probe,
     events,
     messages,
+    ended: completed,
     untilAny,
     async until<E extends CaptureEvent>(is: (event: CaptureEvent) => event is E): Promise<E> {
       await untilAny(is)

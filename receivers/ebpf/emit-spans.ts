@@ -1,4 +1,4 @@
-import { Observable, type Subscriber } from 'rxjs'
+import { Observable } from 'rxjs'
 import type { Intake, Peers, ReceiverContext } from '../../core/component.ts'
 import type { CaptureEvent } from '../../flow/events.ts'
 import { createFlow, type FinishedSpan, type FlowStats } from '../../flow/index.ts'
@@ -22,7 +22,10 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
     const flow = createFlow()
     const senders = createSenders(context.peers)
     watchStats(flow.stats, context)
-    const emit = (spans: readonly FinishedSpan[]) => emitIntake(spans, context, subscriber)
+    const lose = createLossReport(context)
+    const emit = (spans: readonly FinishedSpan[]) => {
+      if (spans.length > 0) subscriber.next(intakeOf(spans, context, lose))
+    }
     let isOver = false
     const end = () => {
       if (isOver) return
@@ -59,23 +62,32 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
   })
 }
 
-function emitIntake(
+/** The kernel cannot be asked to wait: spans that are refused for lack of room are lost. Core counts them as refused. */
+function intakeOf(
   spans: readonly FinishedSpan[],
   context: ReceiverContext,
-  subscriber: Subscriber<Intake>,
-): void {
-  if (spans.length === 0) return
-  const intake = context.intake(
+  lose: (spans: number, reason: string) => void,
+): Intake {
+  return context.intake(
     origin =>
       Batch.ofGroups(groupSpans(spans.map(each => ({ ...each, span: new Span(each.span.bytes, origin) })))),
-    {
-      answer: answer => {
-        // The kernel cannot be asked to wait: what finds no room is lost, and counted.
-        if (answer.kind === 'refused') context.refuse('traces', spans.length, answer.reason)
-      },
-    },
+    { answer: answer => answer.kind === 'refused' && lose(spans.length, answer.reason) },
   )
-  subscriber.next(intake)
+}
+
+const reportEveryMs = 10_000
+
+/** Says at most every ten seconds how many spans were lost, and why. */
+function createLossReport({ logger, clock }: ReceiverContext): (spans: number, reason: string) => void {
+  let lost = 0
+  let saidAtMs = -Infinity
+  return (spans, reason) => {
+    lost += spans
+    if (clock.nowMs() - saidAtMs < reportEveryMs) return
+    logger.warn({ spans: lost, reason }, 'SYS and NET spans were lost: there is no room for them.')
+    saidAtMs = clock.nowMs()
+    lost = 0
+  }
 }
 
 /** Tells the association which process sends the APP spans that arrive on a connection. */

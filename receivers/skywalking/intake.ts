@@ -46,7 +46,11 @@ export function createIntake(context: ReceiverContext, emit: (intake: Intake) =>
       const answer = await offer(segment, sender.peer)
       if (answer.kind === 'accepted') return
       if (sender.gone.aborted || context.stopping.aborted) {
-        context.refuse('traces', segment.spans.length, answer.reason)
+        const { reason } = answer
+        context.logger.warn(
+          { peer: sender.peer, reason },
+          'A segment was lost: there was no room until its sender gave up.',
+        )
         return
       }
       await new Promise<void>(resolve => context.clock.after(Math.min(answer.retryAfterMs, 500), resolve))

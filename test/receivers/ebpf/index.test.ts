@@ -1,0 +1,85 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { packageRoot } from '../../../core/package-root.ts'
+import { names } from '../../../model/attribute-names.ts'
+import type { Span } from '../../../model/span.ts'
+import ebpf from '../../../receivers/ebpf/index.ts'
+import { receiverBench } from '../../helpers/context.ts'
+
+const golden = (name: string) => join(packageRoot(), 'test/golden/ebpf', name)
+
+const defaults = {
+  net: true,
+  max_payload_bytes: 2048,
+  udp_ports: [53],
+  exclude_ports: [],
+  record_max_size: 1024 * 1024,
+  replay_pace: 'fast',
+} as const
+
+async function replay(name: string, answer: 'accepted' | 'refused' = 'accepted') {
+  const bench = receiverBench({
+    answer: () =>
+      answer === 'accepted' ? { kind: 'accepted' } : { kind: 'refused', reason: 'full', retryAfterMs: 1 },
+  })
+  const done = bench.run(await ebpf.create({ ...defaults, replay: golden(name) }, bench.context))
+  for (let quietMs = 0, seen = -1; quietMs < 200; quietMs += 50) {
+    if (bench.intakes.length !== seen) quietMs = 0
+    seen = bench.intakes.length
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  bench.stop()
+  await done
+  return bench
+}
+
+function spansOf(bench: Awaited<ReturnType<typeof replay>>): Span[] {
+  return bench.intakes.flatMap(({ batch }) => batch.groups.flatMap(({ spans }) => spans))
+}
+
+t.test('a recording gives the SYS and NET spans of what was recorded, without root', async t => {
+  const spans = spansOf(await replay('http-veth.rec'))
+  const [first] = spans.map(span => span.text(names.keyRequestHash))
+  const points = spans
+    .filter(span => span.text(names.keyRequestHash) === first)
+    .map(span => span.text(names.observationPoint))
+  t.ok(
+    ['c-p', 'c', 'c-nd', 's-nd', 's', 's-p'].every(point => points.includes(point)),
+    points.join(' '),
+  )
+  t.ok(spans.every(span => span.text('http.request.method') !== ''))
+  t.ok(
+    spans.every(span => span.origin !== undefined),
+    'they are accounted to an intake',
+  )
+})
+
+t.test('two replays give the same spans to the byte', async t => {
+  const [once, twice] = [spansOf(await replay('redis.rec')), spansOf(await replay('redis.rec'))]
+  t.ok(once.length > 0)
+  t.strictSame(
+    once.map(({ bytes }) => bytes),
+    twice.map(({ bytes }) => bytes),
+  )
+})
+
+t.test('spans that find no room are counted as refused', async t => {
+  const bench = await replay('dns.rec', 'refused')
+  t.ok(bench.refused.length > 0)
+  t.equal(
+    bench.refused.reduce((sum, { items }) => sum + items, 0),
+    spansOf(bench).length,
+  )
+})
+
+t.test(
+  'a recording that is not there is an error of the stream, logged once, and nothing else stops',
+  async t => {
+    const bench = receiverBench()
+    const done = bench.run(await ebpf.create({ ...defaults, replay: golden('absent.rec') }, bench.context))
+    await new Promise(resolve => setTimeout(resolve, 200))
+    t.match(JSON.stringify(bench.log), /ENOENT/)
+    bench.stop()
+    await done
+  },
+)

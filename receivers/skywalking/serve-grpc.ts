@@ -15,6 +15,8 @@ export async function serveGrpc(
   config: { readonly endpoint: string; readonly max_recv_msg_size_mib: number },
   intake: SegmentIntake,
 ): Promise<() => Promise<void>> {
+  // It writes to standard error by itself; what matters comes as an error.
+  grpc.setLogVerbosity(grpc.logVerbosity.NONE)
   const server = new grpc.Server({
     'grpc.max_receive_message_length': config.max_recv_msg_size_mib * 1024 * 1024,
   })

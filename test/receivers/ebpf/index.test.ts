@@ -63,13 +63,9 @@ t.test('two replays give the same spans to the byte', async t => {
   )
 })
 
-t.test('spans that find no room are counted as refused', async t => {
+t.test('spans that find no room are lost, and it says so', async t => {
   const bench = await replay('dns.rec', 'refused')
-  t.ok(bench.refused.length > 0)
-  t.equal(
-    bench.refused.reduce((sum, { items }) => sum + items, 0),
-    spansOf(bench).length,
-  )
+  t.match(JSON.stringify(bench.log), /spans were lost: there is no room/)
 })
 
 t.test(

@@ -210,7 +210,7 @@ t.test('the real Node agent delivers without an error in its log', async t => {
   agent.stdout.on('data', chunk => (output += String(chunk)))
   agent.stderr.on('data', chunk => (output += String(chunk)))
   const ended = once(agent, 'exit')
-  await Promise.race([ended, sleep(20_000)])
+  await Promise.race([ended, sleep(20_000, undefined, { ref: false })])
   agent.kill('SIGKILL')
   const spans = spansOf(bench)
   t.notMatch(output, /level: 'error'|Failed/)

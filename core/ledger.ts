@@ -1,7 +1,7 @@
 import type { Signal } from '../model/batch.ts'
 
 /** Items that went, by component and reason. */
-export class Drops {
+class Drops {
   readonly byComponent = new Map<string, Map<string, number>>()
   total = 0
 

@@ -5,6 +5,8 @@
 export interface ObjectSchema {
   readonly type: 'object'
   readonly description?: string
+  /** What the Collector does instead, and why we do not: for docs/reference/differences.md. */
+  readonly differs?: string
   readonly additionalProperties: false | Schema
   readonly required?: readonly string[]
   readonly properties: Readonly<Record<string, Schema>>
@@ -16,6 +18,7 @@ export interface ObjectSchema {
 export interface StringSchema {
   readonly type: 'string'
   readonly description?: string
+  readonly differs?: string
   readonly default?: string
   readonly enum?: readonly string[]
   readonly pattern?: string
@@ -30,6 +33,7 @@ export interface StringSchema {
 export interface NumberSchema {
   readonly type: 'number' | 'integer'
   readonly description?: string
+  readonly differs?: string
   readonly default?: number
   readonly minimum?: number
   readonly exclusiveMinimum?: number
@@ -40,12 +44,14 @@ export interface NumberSchema {
 export interface BooleanSchema {
   readonly type: 'boolean'
   readonly description?: string
+  readonly differs?: string
   readonly default?: boolean
 }
 
 export interface ArraySchema {
   readonly type: 'array'
   readonly description?: string
+  readonly differs?: string
   readonly items: Schema
   readonly default?: readonly unknown[]
   readonly minItems?: number

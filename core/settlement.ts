@@ -3,8 +3,6 @@ import type { Span } from '../model/span.ts'
 import type { Answer } from './component.ts'
 import type { BranchBook } from './ledger.ts'
 
-export type Outcome = 'delivered' | 'dropped' | 'merged'
-
 /**
  * The account of one intake: how many of its items each branch still has. It counts and does not track identities. What components
  * see of it is an Origin.

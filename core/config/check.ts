@@ -7,6 +7,7 @@ import type { Problem } from './problem.ts'
 
 const ajv = new Ajv2020({ allErrors: true, useDefaults: true, verbose: true, strict: true, $data: false })
 ajv.addKeyword({ keyword: 'secret', schemaType: 'boolean' })
+ajv.addKeyword({ keyword: 'differs', schemaType: 'string' })
 ajv.addFormat('duration', text => parseDuration(text) !== undefined)
 ajv.addFormat('size', text => parseSize(text) !== undefined)
 ajv.addFormat('endpoint', text => parseEndpoint(text) !== undefined)
@@ -100,6 +101,9 @@ function toUnits(value: unknown, schema: Schema | undefined): unknown {
   return value
 }
 
+const unknownKey = { code: 'CONFIG_UNKNOWN_KEY' }
+const invalidValue = { code: 'CONFIG_INVALID_VALUE' }
+
 function problemOf(error: ErrorObject, root: ConfigNode, name: string): Problem {
   const path = error.instancePath
     .split('/')
@@ -110,7 +114,7 @@ function problemOf(error: ErrorObject, root: ConfigNode, name: string): Problem 
   const where = [name, ...path].join('.')
   return {
     severity: 'error',
-    code: error.keyword === 'additionalProperties' ? 'CONFIG_UNKNOWN_KEY' : 'CONFIG_INVALID_VALUE',
+    ...(error.keyword === 'additionalProperties' ? unknownKey : invalidValue),
     at: typeof extra === 'string' || error.keyword === 'required' ? found.keyAt : found.node.at,
     message: explain(error, where, describe(found.node)),
   }

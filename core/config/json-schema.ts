@@ -51,31 +51,33 @@ function componentSchema(definition: ComponentDefinition): JsonSchema {
 
 /** Without the words that only Fullspan knows; an empty body and references are allowed. */
 function editorSchema(schema: Schema): JsonSchema {
+  const plain = without(schema, ['secret', 'format', 'differs'])
   if (schema.type === 'object') {
-    const { additionalProperties, properties, ...rest } = schema
+    const { additionalProperties: more, properties } = schema
     return {
-      ...rest,
+      ...plain,
       type: ['object', 'null'],
-      additionalProperties: additionalProperties === false ? false : editorSchema(additionalProperties),
+      additionalProperties: more === false ? false : editorSchema(more),
       properties: Object.fromEntries(
         Object.entries(properties).map(([key, each]) => [key, editorSchema(each)]),
       ),
     }
   }
-  if (schema.type === 'array') return { ...schema, items: editorSchema(schema.items) }
-  const { description, default: fallback, ...rest } = schema
+  if (schema.type === 'array') return { ...plain, items: editorSchema(schema.items) }
+  const { description, default: fallback, ...rest } = plain
   const notes = {
     ...(description !== undefined && { description }),
     ...(fallback !== undefined && { default: fallback }),
   }
-  if (rest.type !== 'string') return { ...notes, anyOf: [rest, reference] }
-  const { format } = rest
-  const text = Object.fromEntries(
-    Object.entries(rest).filter(([key]) => key !== 'secret' && key !== 'format'),
-  )
-  if (format === 'duration') return { ...notes, anyOf: [{ ...text, pattern: durationPattern }, reference] }
-  if (format === 'size') return { ...notes, ...text, type: ['string', 'integer'] }
-  return rest.enum || rest.pattern !== undefined
-    ? { ...notes, anyOf: [text, reference] }
-    : { ...notes, ...text }
+  if (schema.type !== 'string') return { ...notes, anyOf: [rest, reference] }
+  if (schema.format === 'duration') {
+    return { ...notes, anyOf: [{ ...rest, pattern: durationPattern }, reference] }
+  }
+  if (schema.format === 'size') return { ...notes, ...rest, type: ['string', 'integer'] }
+  const isPlainText = !schema.enum && schema.pattern === undefined
+  return isPlainText ? { ...notes, ...rest } : { ...notes, anyOf: [rest, reference] }
+}
+
+function without(schema: Schema, keys: readonly string[]): JsonSchema {
+  return Object.fromEntries(Object.entries(schema).filter(([key]) => !keys.includes(key)))
 }

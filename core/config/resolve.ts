@@ -38,7 +38,7 @@ export interface Config {
 export const signals: readonly Signal[] = ['traces', 'metrics', 'logs', 'profiles']
 export const sections = ['receivers', 'processors', 'exporters', 'extensions'] as const
 export type Section = (typeof sections)[number]
-export const topKeys: readonly string[] = [...sections, 'service', 'plugins', '$schema']
+const topKeys: readonly string[] = [...sections, 'service', 'plugins', '$schema']
 
 const kindOf: Readonly<Record<Section, Kind>> = {
   receivers: 'receiver',
@@ -97,28 +97,22 @@ function resolveComponent(
   registry: Registry,
   problems: Problem[],
 ): Configured | undefined {
-  const fail = (code: string, message: string): Configured | undefined => {
-    problems.push({ severity: 'error', code, at: keyAt, message })
+  const fail = (problem: Pick<Problem, 'code' | 'message'>): Configured | undefined => {
+    problems.push({ severity: 'error', at: keyAt, ...problem })
     return undefined
   }
   const [type = '', ...rest] = id.split('/')
-  if (type === '')
-    return fail(
-      'CONFIG_BAD_ID',
-      `${section}: "${id}" has nothing before the "/"; ids are "type" or "type/name".`,
-    )
-  if (rest.length > 0 && rest.join('/').trim() === '') {
-    return fail(
-      'CONFIG_BAD_ID',
-      `${section}: "${id}" has nothing after the "/"; ids are "type" or "type/name".`,
-    )
+  const half = type === '' ? 'before' : rest.length > 0 && rest.join('/').trim() === '' ? 'after' : undefined
+  if (half !== undefined) {
+    const message = `${section}: "${id}" has nothing ${half} the "/"; ids are "type" or "type/name".`
+    return fail({ code: 'CONFIG_BAD_ID', message })
   }
   const kind = kindOf[section]
   const definition = registry.find(kind, type)
   if (!definition) {
     const elsewhere = sections.find(each => each !== section && registry.find(kindOf[each], type))
     const hint = elsewhere ? ` There is one under "${elsewhere}".` : suggestion(type, registry.typesOf(kind))
-    return fail('CONFIG_UNKNOWN_TYPE', `There is no ${kind} of type "${type}".${hint}`)
+    return fail({ code: 'CONFIG_UNKNOWN_TYPE', message: `There is no ${kind} of type "${type}".${hint}` })
   }
   const { value, problems: found } = checkNode(node, fullSchema(definition), `${section}.${id}`)
   problems.push(...found)

@@ -36,12 +36,7 @@ export function substitute(node: ConfigNode, sources: Sources): ConfigNode {
 
 function expand(node: ScalarNode, text: string, sources: Sources, depth: number): ConfigNode {
   if (depth > maxDepth) {
-    report(
-      sources,
-      'CONFIG_REFERENCE',
-      node.at,
-      `References in ${JSON.stringify(text)} are nested without end.`,
-    )
+    report(sources, node.at, `References in ${JSON.stringify(text)} are nested without end.`)
     return { ...node, value: null }
   }
   const whole = /^\$\{([^{}$]*)\}$/.exec(text)
@@ -71,7 +66,6 @@ function read(inner: string, at: Position, sources: Sources): string | undefined
   if (scheme === 'file') return readFile(rest, at, sources)
   report(
     sources,
-    'CONFIG_REFERENCE',
     at,
     `"\${${inner}}" cannot be read: only "\${env:NAME}", "\${env:NAME:-default}" and "\${file:path}" are known; write "$$" for a plain "$".`,
   )
@@ -81,12 +75,7 @@ function read(inner: string, at: Position, sources: Sources): string | undefined
 function readEnv(text: string, at: Position, sources: Sources): string | undefined {
   const [, name = text, , fallback] = /^(.*?)(:-(.*))?$/s.exec(text) ?? []
   if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
-    report(
-      sources,
-      'CONFIG_REFERENCE',
-      at,
-      `"${name}" is no name of an environment variable (letters, digits and "_").`,
-    )
+    report(sources, at, `"${name}" is no name of an environment variable (letters, digits and "_").`)
     return undefined
   }
   const value = sources.env[name] ?? fallback
@@ -104,11 +93,11 @@ function readFile(path: string, at: Position, sources: Sources): string | undefi
   try {
     return readFileSync(resolve(dirname(at.file), path), 'utf8').replace(/\r?\n$/, '')
   } catch (error) {
-    report(sources, 'CONFIG_REFERENCE', at, `"${path}" cannot be read: ${(error as Error).message}.`)
+    report(sources, at, `"${path}" cannot be read: ${(error as Error).message}.`)
     return undefined
   }
 }
 
-function report(sources: Sources, code: string, at: Position, message: string): void {
-  sources.problems.push({ severity: 'error', code, at, message })
+function report(sources: Sources, at: Position, message: string): void {
+  sources.problems.push({ severity: 'error', code: 'CONFIG_REFERENCE', at, message })
 }

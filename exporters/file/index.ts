@@ -23,6 +23,7 @@ export default defineExporter({
         type: 'boolean',
         default: true,
         description: 'Make the folder of the file if it is missing.',
+        differs: 'Off in the Collector. A missing folder is no reason not to start.',
       },
       rotation: {
         type: 'object',

@@ -28,6 +28,8 @@ export default defineProcessor({
         type: 'integer',
         minimum: 0,
         default: 0,
+        differs:
+          'The Collector cuts batches at exactly this size; we cut only what is larger by itself, so that finished traces stay whole.',
         description:
           'No batch leaves with more items. What comes as one (a finished trace) is split only if it is larger itself. 0: no limit.',
       },

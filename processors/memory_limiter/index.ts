@@ -19,12 +19,15 @@ export default defineProcessor({
         format: 'duration',
         default: '1s',
         description: 'How often memory is measured. A refused sender is asked to wait as long.',
+        differs: 'Must be set in the Collector, whose default of 0 is an error.',
       },
       limit_mib: {
         type: 'integer',
         minimum: 0,
         default: 0,
         description: 'Resident memory that this process should not exceed, in MiB.',
+        differs:
+          'The Collector measures its heap, we measure resident memory, which is what gets a process killed.',
       },
       limit_percentage: {
         type: 'integer',
@@ -58,6 +61,7 @@ export default defineProcessor({
         type: 'string',
         format: 'duration',
         default: '1s',
+        differs: '0 in the Collector. A full collection stops everything here, so not at every measurement.',
         description: 'Above the limit, garbage is collected no more often than this.',
       },
     },

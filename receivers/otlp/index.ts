@@ -192,7 +192,7 @@ async function closeAll(servers: readonly OpenServer[]): Promise<void> {
 
 function noProtocol(id: string): FullspanError {
   return new FullspanError({
-    code: 'otlp.no_protocol',
+    code: 'OTLP_NO_PROTOCOL',
     remedy: 'fix-config',
     message: `receivers.${id}.protocols names no protocol. Write grpc, http or both under it.`,
   })

@@ -33,7 +33,7 @@ function cannotListen(error: NodeJS.ErrnoException, endpoint: string, key: strin
         ? 'this user may not use that port'
         : error.message
   return new FullspanError({
-    code: 'otlp.cannot_listen',
+    code: 'OTLP_CANNOT_LISTEN',
     remedy: 'fix-config',
     message: `otlp cannot listen on ${endpoint}: ${why}. Free it, or set ${key} to another one.`,
     cause: error,

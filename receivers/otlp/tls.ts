@@ -41,7 +41,7 @@ async function readPem(path: string): Promise<Buffer> {
     return await readFile(path)
   } catch (error) {
     throw new FullspanError({
-      code: 'otlp.unreadable_tls_file',
+      code: 'OTLP_UNREADABLE_TLS_FILE',
       remedy: 'fix-config',
       message: `otlp cannot read the TLS file ${path}: ${error instanceof Error ? error.message : String(error)}.`,
       cause: error,

@@ -155,7 +155,7 @@ const refused = () => new FullspanError({ code: 'TEST_REFUSED', remedy: 'drop', 
 type Deliver = (batch: Batch, context: ExporterContext, cancelled: AbortSignal) => void | Promise<void>
 
 /** Deliver everything in the end. */
-export const healthyExporters = ['accept', 'acceptSlowly', 'busyFirst'] as const
+const healthyExporters = ['accept', 'acceptSlowly', 'busyFirst'] as const
 
 export const exporterBehaviours = {
   accept: (): Deliver => () => undefined,

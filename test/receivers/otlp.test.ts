@@ -348,7 +348,7 @@ t.test('a taken port is one line that names the address and the config key', asy
     const bench = receiverBench({ id: 'otlp/edge' })
     const config = configOf(otlp.schema, { protocols: { [protocol]: { endpoint: `127.0.0.1:${port}` } } })
     await t.rejects(Promise.resolve(otlp.create(config as never, bench.context)), {
-      code: 'otlp.cannot_listen',
+      code: 'OTLP_CANNOT_LISTEN',
       remedy: 'fix-config',
       message: `otlp cannot listen on 127.0.0.1:${port}: the address is taken by another program. Free it, or set receivers.otlp/edge.protocols.${protocol}.endpoint to another one.`,
     })
@@ -527,7 +527,7 @@ t.test('gRPC: a call past its deadline is told so', async t => {
 t.test('names the key when no protocol is written', async t => {
   const bench = receiverBench({ id: 'otlp' })
   const config = configOf(otlp.schema, { protocols: {} })
-  await t.rejects(Promise.resolve(otlp.create(config as never, bench.context)), { code: 'otlp.no_protocol' })
+  await t.rejects(Promise.resolve(otlp.create(config as never, bench.context)), { code: 'OTLP_NO_PROTOCOL' })
 })
 
 t.test('profiles are taken, counted by samples', async t => {

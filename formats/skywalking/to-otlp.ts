@@ -112,11 +112,13 @@ function attributesOf(segment: Segment, span: SegmentSpan): Map<string, Attribut
 function eventOf({ time, data }: SegmentLog): SpanEvent {
   const attributes = valuesOf(data)
   const kind = attributes.get('event')
-  const isException = kind === 'error' || attributes.has('error.kind')
+  // Java and Node say `event: error`, Python's agent writes a `Traceback`.
+  const isException = kind === 'error' || attributes.has('error.kind') || attributes.has('Traceback')
   if (isException) {
     copy(attributes, 'error.kind', 'exception.type')
     copy(attributes, 'message', 'exception.message')
     copy(attributes, 'stack', 'exception.stacktrace')
+    copy(attributes, 'Traceback', 'exception.stacktrace')
   }
   const name = isException ? 'exception' : typeof kind === 'string' && kind !== '' ? kind : 'log'
   return { timeUnixNano: nanoseconds(time), name, attributes: Object.fromEntries(attributes) }

@@ -42,6 +42,7 @@ struct capture {
 	struct output output;
 	uint64_t lost_told[LOSS_REASONS];
 	uint64_t socket_full;
+	uint64_t packets_shed;
 	uint64_t seen_told;
 	uint64_t second_at_ns;
 	uint64_t scanned_at_ns;
@@ -294,6 +295,7 @@ static void send_loss(struct capture *capture)
 			total[reason] += counts[cpu].lost[reason];
 	}
 	total[LOSS_SOCKET_FULL] = capture->socket_full;
+	total[LOSS_PACKET_SHED] += capture->packets_shed;
 	total[LOSS_MISSED] = count_missed(capture);
 	record.seen += total[LOSS_MISSED];
 	if (record.seen == capture->seen_told)
@@ -341,8 +343,11 @@ static int take_record(void *context, void *data, size_t size)
 	}
 	if (head->type == RECORD_PACKET && !interfaces_know(packet->netns, packet->interface_index))
 		look_for_interface(capture, packet->netns, packet->interface_index);
-	if (!output_event(&capture->output, data, head->length < size ? head->length : size))
-		capture->socket_full++;
+	size = head->length < size ? head->length : size;
+	if (head->type == RECORD_PACKET)
+		capture->packets_shed += !output_packet(&capture->output, data, size);
+	else
+		capture->socket_full += !output_event(&capture->output, data, size);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define CAPACITY (16u << 20)
+#define PACKET_LIMIT (6u << 20)
 #define EVENT_LIMIT (12u << 20)
 #define FLUSH_AT (1u << 18)
 #define SEND_BUFFER (4 << 20)
@@ -55,9 +56,9 @@ static char *make_room(struct output *output, size_t size, size_t limit)
 	return room;
 }
 
-bool output_event(struct output *output, const void *record, size_t size)
+static bool append(struct output *output, const void *record, size_t size, size_t limit)
 {
-	char *room = make_room(output, size, EVENT_LIMIT);
+	char *room = make_room(output, size, limit);
 
 	if (!room)
 		return false;
@@ -65,6 +66,16 @@ bool output_event(struct output *output, const void *record, size_t size)
 	if (output->end - output->start >= FLUSH_AT)
 		output_flush(output);
 	return true;
+}
+
+bool output_packet(struct output *output, const void *record, size_t size)
+{
+	return append(output, record, size, PACKET_LIMIT);
+}
+
+bool output_event(struct output *output, const void *record, size_t size)
+{
+	return append(output, record, size, EVENT_LIMIT);
 }
 
 bool output_fact(struct output *output, const struct part *parts, size_t count)

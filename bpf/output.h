@@ -23,7 +23,11 @@ struct part {
 
 bool output_open(struct output *output, int fd);
 
-/* Events are refused (false) when the reader is far behind; facts have room of their own, so that they come through. */
+/*
+ * Refused (false) when the reader is too far behind: packets first, then the other events; facts have room of their own, so
+ * that they come through.
+ */
+bool output_packet(struct output *output, const void *record, size_t size);
 bool output_event(struct output *output, const void *record, size_t size);
 bool output_fact(struct output *output, const struct part *parts, size_t count);
 

@@ -45,7 +45,7 @@ enum direction { DIRECTION_SEND = 0, DIRECTION_RECEIVE = 1 };
 
 enum loss_reason {
 	LOSS_RING_FULL = 0,     /* the ring had no room */
-	LOSS_PACKET_SHED = 1,   /* packets give way to system calls when the ring is three quarters full */
+	LOSS_PACKET_SHED = 1,   /* packets give way to system calls when the ring or the reader is behind */
 	LOSS_NO_STATE = 2,      /* no memory for the state of a socket or thread */
 	LOSS_PACKET_BROKEN = 3, /* headers of a packet could not be read */
 	LOSS_MISSED = 4,        /* the kernel skipped a program because it was running already on that processor */

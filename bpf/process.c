@@ -8,6 +8,7 @@
 
 #define MAX_ENVIRONMENT (256 << 10)
 #define MAX_FACT 4096
+#define MAX_SERVICE_NAME 256
 
 static ssize_t read_proc(uint32_t pid, const char *file, char *to, size_t size)
 {
@@ -58,13 +59,11 @@ static void read_cgroup(uint32_t pid, char *to)
 	}
 }
 
-static void copy_until(char *to, const char *from, char end)
+static void copy_until(char *to, const char *from, const char *ends)
 {
-	size_t length = strcspn(from, end == ',' ? "," : "");
+	size_t length = strcspn(from, ends);
 
-	if (end != ',')
-		length = strlen(from);
-	snprintf(to, 256, "%.*s", (int)(length > 255 ? 255 : length), from);
+	snprintf(to, MAX_SERVICE_NAME, "%.*s", (int)(length < MAX_SERVICE_NAME ? length : MAX_SERVICE_NAME - 1), from);
 }
 
 /* OTEL_SERVICE_NAME wins over service.name in OTEL_RESOURCE_ATTRIBUTES (OpenTelemetry: SDK environment variables). */
@@ -79,7 +78,7 @@ static void read_service_name(uint32_t pid, char *to)
 	text[length] = 0;
 	for (entry = text; entry < text + length; entry += strlen(entry) + 1) {
 		if (strncmp(entry, name, sizeof(name) - 1) == 0 && entry[sizeof(name) - 1]) {
-			copy_until(to, entry + sizeof(name) - 1, 0);
+			copy_until(to, entry + sizeof(name) - 1, "");
 			return;
 		}
 		if (strncmp(entry, attributes, sizeof(attributes) - 1) != 0)
@@ -87,7 +86,7 @@ static void read_service_name(uint32_t pid, char *to)
 		for (found = entry + sizeof(attributes) - 1; (found = strstr(found, key)); found++) {
 			if (found[-1] != '=' && found[-1] != ',')
 				continue;
-			copy_until(to, found + sizeof(key) - 1, ',');
+			copy_until(to, found + sizeof(key) - 1, ",");
 			break;
 		}
 	}
@@ -110,7 +109,7 @@ void process_send(struct output *output, const struct process_seen_record *seen)
 {
 	struct process_record record = { 0 };
 	char name[sizeof(seen->name) + 1], executable[MAX_FACT], command_line[MAX_COMMAND_LINE + 1], cgroup[MAX_FACT];
-	char service_name[256];
+	char service_name[MAX_SERVICE_NAME];
 
 	snprintf(name, sizeof(name), "%.*s", (int)sizeof(seen->name), seen->name);
 	read_executable(seen, executable);

@@ -142,6 +142,24 @@ t.test('sees both ends of an exchange on loopback', { skip }, async t => {
   t.match(closed, { ordinal: 2 })
 })
 
+t.test('knows the service name that a process was given', { skip }, async t => {
+  const names = [
+    ['OTEL_SERVICE_NAME=orders', 'orders'],
+    ['OTEL_RESOURCE_ATTRIBUTES=service.namespace=shop,service.name=stock,host.name=x', 'stock'],
+  ] as const
+  const capture = await startCapture()
+  for (const [variable, name] of names) {
+    const code = `import socket; s = socket.create_server(('127.0.0.1', 0))
+a = socket.create_connection(s.getsockname()); a.sendall(b'named'); input()`
+    const program = python(code, { environment: [variable] })
+    await capture.untilAny(event => event.type === 'process' && event.pid === program.pid)
+    const process = capture.events.find(event => event.type === 'process' && event.pid === program.pid)
+    t.match(process, { serviceName: name })
+    await program.kill()
+  }
+  await capture.stop()
+})
+
 t.test('follows a request through namespaces and address translation', { skip }, async t => {
   const names = makeNamespaces(`fsp${process.pid % 1000}`)
   t.teardown(names.remove)

@@ -124,9 +124,21 @@ export interface Program {
 /** Runs Python code (Debian's, without site packages), optionally in a network namespace. */
 export const python = (
   code: string,
-  { netns, args = [] }: { netns?: string; args?: string[] } = {},
+  { netns, args = [], environment = [] }: { netns?: string; args?: string[]; environment?: string[] } = {},
 ): Program => {
-  const command = ['setpriv', '--pdeathsig', 'KILL', '/usr/bin/python3', '-u', '-I', '-c', code, ...args]
+  const command = [
+    'setpriv',
+    '--pdeathsig',
+    'KILL',
+    'env',
+    ...environment,
+    '/usr/bin/python3',
+    '-u',
+    '-I',
+    '-c',
+    code,
+    ...args,
+  ]
   const [file, ...rest] = netns === undefined ? command : ['ip', 'netns', 'exec', netns, ...command]
   const child = spawn(file!, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()

@@ -1,7 +1,8 @@
 import t from 'tap'
-import { map } from 'rxjs'
+import { filter, map } from 'rxjs'
 import { startService, type Service } from '../../../core/graph/service.ts'
-import type { ComponentDefinition } from '../../../core/component.ts'
+import { type ComponentDefinition, defineExtension, defineReceiver } from '../../../core/component.ts'
+import { manualClock } from '../../../core/manual-clock.ts'
 import { FullspanError } from '../../../core/errors.ts'
 import { imbalance } from '../../../core/ledger.ts'
 import { batchOf, spansOf, testBatch, testSpan } from '../../helpers/spans.ts'
@@ -162,4 +163,184 @@ t.test('what cannot be delivered before the limit is dropped for the shutdown, a
   t.equal(report.droppedItems, 2)
   t.match(report.ledger, [{ delivered: 0, drops: [{ component: 'out', reason: 'shutdown', items: 2 }] }])
   balanced(t, service)
+})
+
+t.test('a full branch refuses the whole intake before any other branch sees it', async t => {
+  const source = fakeReceiver()
+  const stuck = fakeExporter(() => new Promise<never>(() => undefined))
+  const healthy = fakeExporter(undefined, 'other')
+  const step = fakeProcessor(() => batch => batch)
+  const text = simple
+    .replace(
+      '{retry_on_failure: {initial_interval: 1ms}}',
+      '{sending_queue: {queue_size: 1, num_consumers: 1}}',
+    )
+    .replace('1s', '10ms')
+    .replace(
+      'traces: {receivers: [in], processors: [step], exporters: [out]}',
+      'traces: {receivers: [in], processors: [step], exporters: [other]}\n    traces/2: {receivers: [in], exporters: [out]}',
+    )
+  const { service } = await start(text, source.definition, step, stuck.definition, healthy.definition)
+  const answers = [1, 2, 3].map(items => source.send(origin => testBatch(items, origin))[0])
+  t.match(answers, [
+    { kind: 'accepted' },
+    { kind: 'accepted' },
+    { kind: 'refused', reason: 'the queue of out is full', retryAfterMs: Number },
+  ])
+  await service.stop()
+  t.equal(healthy.spanIds.length, 3)
+  t.match(service.stats().receivers[0]?.signals.get('traces'), { accepted: 3, refused: 3 })
+  balanced(t, service)
+})
+
+t.test('a processor can refuse an intake, and one that is behind makes core refuse', async t => {
+  const source = fakeReceiver()
+  const sink = fakeExporter()
+  const other = fakeExporter(undefined, 'other')
+  let isFull = true
+  const release: (() => void)[] = []
+  const step = fakeProcessor(context => {
+    context.onAdmission(() => (isFull ? { reason: 'no memory', retryAfterMs: 7 } : undefined))
+    return batch => new Promise(resolve => release.push(() => resolve(batch)))
+  })
+  const text = simple.replace('shutdown_timeout: 1s', 'shutdown_timeout: 1s\n  processor_queue_size: 1')
+  const { service } = await start(text, source.definition, step, sink.definition, other.definition)
+  const send = () => source.send(origin => testBatch(1, origin))[0]
+  t.strictSame(send(), { kind: 'refused', reason: 'no memory', retryAfterMs: 7 })
+  isFull = false
+  t.match(
+    [send(), send(), send()],
+    [
+      { kind: 'accepted' },
+      { kind: 'accepted' },
+      { kind: 'refused', reason: 'a processor of traces is behind' },
+    ],
+  )
+  balanced(t, service)
+  t.equal(service.ledger()[0]?.held, 2)
+  const stopping = service.stop()
+  for (let turn = 0; turn < 5; turn++) {
+    for (const each of release.splice(0)) each()
+    await new Promise<void>(resolve => setImmediate(resolve))
+  }
+  await stopping
+  t.equal(sink.spanIds.length, 2)
+})
+
+t.test('a receiver whose stream fails is made anew', async t => {
+  const source = fakeReceiver()
+  const sink = fakeExporter()
+  const other = fakeExporter(undefined, 'other')
+  const step = fakeProcessor(() => batch => batch)
+  const clock = manualClock()
+  const environment = testEnvironment(clock)
+  const config = await configFrom(simple, [source.definition, step, sink.definition, other.definition])
+  const service = await startService(config, environment)
+  source.send(origin => testBatch(1, origin))
+  source.fail(new Error('lost the socket'))
+  clock.advance(999)
+  t.equal(source.starts, 1)
+  clock.advance(1)
+  await new Promise<void>(resolve => setImmediate(resolve))
+  t.equal(source.starts, 2)
+  source.send(origin => testBatch(2, origin))
+  await service.stop()
+  t.equal(sink.spanIds.length, 3)
+  t.match(environment.lines, [{ level: 'error', fields: { component: 'in' }, message: /started anew/ }])
+})
+
+t.test('a receiver that cannot start stops the start, unless it may be left out', async t => {
+  const sink = fakeExporter()
+  const other = fakeExporter(undefined, 'other')
+  const source = fakeReceiver()
+  const step = fakeProcessor(() => batch => batch)
+  const broken = defineReceiver({
+    type: 'broken',
+    description: 'x',
+    stability: 'development',
+    signals: ['traces'],
+    schema: { type: 'object', additionalProperties: false, properties: {} },
+    create: () => Promise.reject(new Error('no such kernel')),
+  })
+  const text = simple
+    .replace('{in: }', '{in: , broken: {when_unavailable: fail}}')
+    .replace('[in]', '[in, broken]')
+  await t.rejects(start(text, source.definition, broken, step, sink.definition, other.definition), {
+    message: 'no such kernel',
+  })
+  const warned = text.replace('fail}', 'warn}')
+  const { service, lines } = await start(
+    warned,
+    source.definition,
+    broken,
+    step,
+    sink.definition,
+    other.definition,
+  )
+  t.match(lines, [
+    {
+      level: 'warn',
+      fields: { component: 'broken' },
+      message: 'cannot start and is left out: no such kernel',
+    },
+  ])
+  source.send(origin => testBatch(1, origin))
+  await service.stop()
+  t.equal(sink.spanIds.length, 1)
+})
+
+t.test('an intake that stays too long is reported with the component that has it', async t => {
+  const source = fakeReceiver()
+  const sink = fakeExporter()
+  const other = fakeExporter(undefined, 'other')
+  const step = fakeProcessor(() => ({ operator: input$ => input$.pipe(filter(() => false)) }))
+  const clock = manualClock()
+  const environment = testEnvironment(clock)
+  const text = simple.replace('shutdown_timeout: 1s', 'settle_timeout: 1m')
+  const config = await configFrom(text, [source.definition, step, sink.definition, other.definition])
+  const service = await startService(config, environment)
+  source.send(origin => testBatch(4, origin))
+  clock.advance(60_000)
+  t.strictSame(environment.lines, [])
+  clock.advance(60_000)
+  t.match(environment.lines, [
+    {
+      level: 'warn',
+      fields: { component: 'step', receiver: 'in', intakes: 1, items: 4 },
+      message: /settle_timeout/,
+    },
+  ])
+  clock.advance(600_000)
+  t.equal(environment.lines.length, 1, 'it is said once')
+  await service.stop()
+  t.match(service.ledger(), [{ drops: [{ component: 'step', reason: 'gone without a reason', items: 4 }] }])
+})
+
+t.test('extensions start first, stop last, and are found by id', async t => {
+  const order: string[] = []
+  const extension = defineExtension({
+    type: 'storage',
+    description: 'x',
+    stability: 'development',
+    schema: { type: 'object', additionalProperties: false, properties: {} },
+    create() {
+      order.push('extension')
+      return Promise.resolve({ api: { answer: 42 }, stop: () => Promise.resolve(void order.push('stopped')) })
+    },
+  })
+  const source = fakeReceiver()
+  const sink = fakeExporter()
+  const other = fakeExporter(undefined, 'other')
+  const found: unknown[] = []
+  const step = fakeProcessor(context => {
+    order.push('processor')
+    found.push(context.getExtension('storage/1'))
+    t.throws(() => context.getExtension('storage/2'), { code: 'SERVICE_NO_EXTENSION', message: /storage\/2/ })
+    return batch => batch
+  })
+  const text = `${simple.replace('shutdown_timeout: 1s', 'extensions: [storage/1]')}\nextensions: {storage/1: }`
+  const { service } = await start(text, extension, source.definition, step, sink.definition, other.definition)
+  await service.stop()
+  t.strictSame(order, ['extension', 'processor', 'stopped'])
+  t.strictSame(found, [{ answer: 42 }])
 })

@@ -13,6 +13,7 @@ import { dropPrivileges, futureOwner } from '../core/privileges.ts'
 import { startTelemetry, type Telemetry, type TelemetrySettings } from '../core/telemetry.ts'
 import { parseEndpoint } from '../core/units.ts'
 import { watchSignals } from './signals.ts'
+import { surviveFaults } from './survive-faults.ts'
 
 export interface ConfigOptions {
   readonly config: readonly string[]
@@ -33,6 +34,7 @@ export async function run(
   const owner = futureOwner(config.service.run_as)
   const signals = watchSignals(logger, quit)
   let telemetry: Telemetry | undefined
+  let release: () => void = () => undefined
   try {
     const metrics = await startTelemetry(telemetrySettings(own.metrics))
     telemetry = metrics
@@ -46,12 +48,14 @@ export async function run(
     })
     observeService(metrics.meter('fullspan'), service)
     if (owner) dropPrivileges(owner)
+    release = surviveFaults(logger, systemClock)
     logger.info(ready(metrics), 'everything is ready')
     await signals.received
     return report(await service.stop())
   } finally {
     await telemetry?.stop()
     signals.release()
+    release()
   }
 
   function report({ droppedItems, ledger }: StopReport): number {

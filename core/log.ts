@@ -15,7 +15,7 @@ export interface RootLogger extends Logger {
 
 /** The log of this process. Goes to standard error, because standard output may be carrying data. Writes synchronously. */
 export function createLogger({ level, encoding }: LogSettings, destination?: DestinationStream): RootLogger {
-  const output = destination ?? pino.destination({ dest: 2, sync: true })
+  const output = destination ?? standardError()
   const isTerminal = destination === undefined && process.stderr.isTTY
   const options = {
     level: level.toLowerCase(),
@@ -24,6 +24,13 @@ export function createLogger({ level, encoding }: LogSettings, destination?: Des
     formatters: { level: (label: string) => ({ level: label }) },
   }
   return wrap(pino(options, encoding === 'json' ? output : asText(output, isTerminal)))
+}
+
+/** Nobody reading the log any more is no reason to end. */
+function standardError(): DestinationStream {
+  const stream = pino.destination({ dest: 2, sync: true })
+  stream.on('error', () => undefined)
+  return stream
 }
 
 function asText(output: DestinationStream, isTerminal: boolean): DestinationStream {

@@ -37,6 +37,8 @@ export async function openOutput(settings: OutputSettings): Promise<Output> {
 }
 
 function standardOutput(stream: NodeJS.WriteStream): Output {
+  // A failed write tells its caller; the event would end the process.
+  stream.on('error', () => undefined)
   return {
     write: bytes =>
       new Promise((resolve, reject) => {

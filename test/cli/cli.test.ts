@@ -202,6 +202,33 @@ t.test('what cannot be delivered in time is said, and the exit code is 3; logs c
   )
 })
 
+t.test('a plugin that throws where nobody can catch it is said, and the others go on', async t => {
+  const folder = t.testdir({
+    'plugin.js': `export default {
+      kind: 'processor', type: 'careless', description: 'x', stability: 'development', signals: ['traces'],
+      schema: { type: 'object', additionalProperties: false, properties: {} },
+      create: () => batch => {
+        setTimeout(() => { throw new Error('in a timer') }, 1)
+        void Promise.reject(new Error('in a promise'))
+        return batch
+      },
+    }`,
+    'config.yaml': working('plugins: [./plugin.js]\nprocessors: {careless: }').replace(
+      'receivers: [otlp],',
+      'receivers: [otlp], processors: [careless],',
+    ),
+  })
+  const { child, out, exit, until } = start(['run', '--config', join(folder, 'config.yaml')])
+  const [, address = ''] = await until(/OTLP\/HTTP.*"address":"([^"]+)"/)
+  t.equal((await post(address)).status, 200)
+  await until(/threw outside of its calls/)
+  await until(/left a failed promise behind/)
+  t.equal((await post(address)).status, 200)
+  child.kill('SIGTERM')
+  t.equal(await exit, 0)
+  t.equal(out.stdout.trimEnd().split('\n').length, 2)
+})
+
 t.test('a second signal quits at once', async t => {
   const hanging = await listening(() => undefined)
   t.teardown(() => {

@@ -1,6 +1,8 @@
 import type { ComponentDefinition } from './core/component.ts'
 import debug from './exporters/debug/index.ts'
 import file from './exporters/file/index.ts'
+import otlpGrpc from './exporters/otlp_grpc/index.ts'
+import otlpHttp from './exporters/otlp_http/index.ts'
 import batch from './processors/batch/index.ts'
 import memoryLimiter from './processors/memory_limiter/index.ts'
 import spanAssociation from './processors/span_association/index.ts'
@@ -21,4 +23,6 @@ export const components: readonly ComponentDefinition[] = [
   // exporters
   debug,
   file,
+  otlpGrpc,
+  otlpHttp,
 ]

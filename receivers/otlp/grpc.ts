@@ -1,4 +1,12 @@
-import { createSecureServer, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { Socket } from 'node:net'
 import type { Logger } from '../../core/component.ts'
 import { grpcCode } from '../../formats/otlp/status.ts'
 import type { Signal } from '../../model/batch.ts'
@@ -42,7 +50,16 @@ export async function openGrpc(options: GrpcOptions): Promise<OpenServer> {
   }
   const server = options.tls ? createSecureServer({ ...options.tls, settings }) : createServer({ settings })
   const sessions = new Set<ServerHttp2Session>()
+  const sockets = new Set<Socket>()
   const calls = { inHand: 0, isClosing: false }
+  const takeIn: TakeIn = request => {
+    calls.inHand++
+    return options.takeIn(request).finally(() => calls.inHand--)
+  }
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   server.on('session', session => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
@@ -55,13 +72,11 @@ export async function openGrpc(options: GrpcOptions): Promise<OpenServer> {
   )
   server.on('stream', (stream: ServerHttp2Stream, headers) => {
     stream.on('error', (error: Error) => options.logger.debug({ err: error }, 'a gRPC call was broken off'))
-    calls.inHand++
-    stream.once('close', () => calls.inHand--)
     if (calls.isClosing) {
       fail(stream, { code: grpcCode.unavailable, message: 'shutting down', retryAfterMs: 1000 })
       return
     }
-    serveCall(stream, headers, { ...options, peer: peerOf(stream.session?.socket) }).catch(
+    serveCall(stream, headers, { ...options, takeIn, peer: peerOf(stream.session?.socket) }).catch(
       (error: unknown) => {
         options.logger.error({ err: error }, 'an OTLP/gRPC call failed')
         fail(stream, { code: grpcCode.internal, message: 'internal error' })
@@ -71,27 +86,43 @@ export async function openGrpc(options: GrpcOptions): Promise<OpenServer> {
   const address = await listen(server, options.endpoint, options.key)
   return {
     address,
-    async close() {
+    close() {
       calls.isClosing = true
-      await new Promise<void>(resolve => {
-        const deadline = setTimeout(() => {
-          for (const session of sessions) session.destroy()
-        }, closingMs)
-        server.close(() => {
-          clearTimeout(deadline)
-          resolve()
-        })
-        for (const session of sessions) session.close() // GOAWAY; calls in hand go on
-      })
+      return close(server, { sessions, sockets, hasCalls: () => calls.inHand > 0 })
     },
   }
+}
+
+/** GOAWAY to every sender; calls in hand go on. */
+function close(
+  server: Http2Server | Http2SecureServer,
+  open: {
+    readonly sessions: ReadonlySet<ServerHttp2Session>
+    readonly sockets: ReadonlySet<Socket>
+    hasCalls(): boolean
+  },
+): Promise<void> {
+  return new Promise(resolve => {
+    let quietSinceMs = Date.now()
+    // A session that was closed waits for the other side to close as well; half-open peers never do.
+    const sweep = setInterval(() => {
+      if (open.hasCalls()) quietSinceMs = Date.now()
+      if (Date.now() - quietSinceMs < closingMs) return
+      for (const socket of open.sockets) socket.destroy()
+    }, 50)
+    server.close(() => {
+      clearInterval(sweep)
+      resolve()
+    })
+    for (const session of open.sessions) session.close()
+  })
 }
 
 /** Large enough that a sender need not wait for WINDOW_UPDATE within a request of usual size. */
 const streamWindowBytes = 1024 * 1024
 const sessionWindowBytes = 8 * 1024 * 1024
-/** How long calls that have begun may take while stopping. */
-const closingMs = 5000
+/** How long senders may take to hang up while stopping, from the last answer. */
+const closingMs = 2000
 
 /** Pings a silent sender, and sends GOAWAY to one that is idle or connected for too long. */
 function keepAlive(session: ServerHttp2Session, settings: KeepaliveSettings): void {

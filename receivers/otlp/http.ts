@@ -45,7 +45,7 @@ export async function openHttp(options: HttpOptions): Promise<OpenServer> {
 
 /** Longer than the pauses of senders that export once a minute, so that they need not connect anew. */
 const keepAliveMs = 90_000
-/** How long uploads that have begun may take while stopping. */
+/** How long uploads that have begun may take while stopping, from the last answer. */
 const closingMs = 2000
 
 interface Exchange extends HttpOptions {
@@ -208,9 +208,10 @@ function answerBroken(error: NodeJS.ErrnoException, socket: Socket): void {
 async function close(server: Server, exchange: Exchange): Promise<void> {
   exchange.isClosing = true
   await new Promise<void>(resolve => {
-    const startMs = Date.now()
+    let quietSinceMs = Date.now()
     const sweep = setInterval(() => {
-      if (Date.now() - startMs > closingMs && exchange.inHand === 0) server.closeAllConnections()
+      if (exchange.inHand > 0) quietSinceMs = Date.now()
+      if (Date.now() - quietSinceMs > closingMs) server.closeAllConnections()
       else server.closeIdleConnections()
     }, 50)
     server.close(() => {

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises'
-import { FullspanError } from '../../core/errors.ts'
+import { readPem } from '../../core/delivery/tls.ts'
 import type { Infer, ObjectSchema } from '../../core/schema.ts'
 
 /** The Collector's server `tls`. */
@@ -26,6 +25,7 @@ export interface ServerTls {
   readonly requestCert?: boolean
 }
 
+/** Reads the files once, at the start; throws FullspanError where one cannot be read. */
 export async function readServerTls(
   settings: Infer<typeof tlsSchema> | undefined,
 ): Promise<ServerTls | undefined> {
@@ -34,17 +34,4 @@ export async function readServerTls(
   const key = await readPem(settings.key_file)
   if (settings.client_ca_file === undefined) return { cert, key }
   return { cert, key, ca: await readPem(settings.client_ca_file), requestCert: true }
-}
-
-async function readPem(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    throw new FullspanError({
-      code: 'OTLP_UNREADABLE_TLS_FILE',
-      remedy: 'fix-config',
-      message: `otlp cannot read the TLS file ${path}: ${error instanceof Error ? error.message : String(error)}.`,
-      cause: error,
-    })
-  }
 }

@@ -369,6 +369,21 @@ t.test('stops when told: answers what is in hand, takes nothing new, completes',
   await receiver.ended
 })
 
+t.test('stops although senders do not hang up', async t => {
+  const receiver = await start(t)
+  for (const address of [receiver.http, receiver.grpc]) {
+    const [host, port] = address.split(':')
+    const idle = connect({ host: host!, port: Number(port), allowHalfOpen: true })
+    t.teardown(() => idle.destroy())
+    await new Promise(resolve => idle.once('connect', resolve))
+    if (address === receiver.http) idle.write('POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n')
+  }
+  await post(`http://${receiver.http}/v1/traces`, traceRequest([spanFields(1)]), protobufType)
+  receiver.stop()
+  await receiver.ended
+  t.equal(receiver.intakes.length, 1)
+})
+
 const traceMethod = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 const logsMethod = '/opentelemetry.proto.collector.logs.v1.LogsService/Export'
 const metricsMethod = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export'

@@ -58,9 +58,9 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
     }
     if (!server) return
     reach(rules.sameExchange.appOf(server)?.app)
-    for (const call of index.processes.get(server.process)?.called ?? []) {
-      if (call.start < server.start || call.start > server.end) continue
-      if (rules.thread(call)?.server === server) reach(call.exchange)
+    for (const call of index.processes.get(server.process)?.called.overlapping(server.start, server.end) ??
+      []) {
+      if (!call.isReleased && rules.thread(call)?.server === server) reach(call.exchange)
     }
   }
 

@@ -77,7 +77,7 @@ export class Exchange {
 }
 
 /** Two sights of one exchange can lie this far apart: retransmissions, and clocks of hosts that differ. */
-const slackNs = 1_000_000_000n
+const slackNs = 1e9
 
 /**
  * Client process, then the interfaces, then the server process. Interfaces stand in the order of the request's first sight,
@@ -94,15 +94,11 @@ function orderByPath(members: readonly SightSpan[]): SightSpan[] {
     if (clientHost === serverHost) return 2
     return hostId === clientHost ? 1 : hostId === serverHost ? 3 : 2
   }
-  return [...members].sort((a, b) => rank(a) - rank(b) || compare(a.start, b.start) || compare(b.end, a.end))
+  return [...members].sort((a, b) => rank(a) - rank(b) || a.start - b.start || b.end - a.end)
 }
 
 function hostOf(members: readonly SightSpan[], points: readonly string[]): string | undefined {
   return members.find(({ point }) => points.includes(point))?.hostId
-}
-
-function compare(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function headersOf({ span }: SightSpan): HeaderContext[] {

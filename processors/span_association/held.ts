@@ -47,8 +47,9 @@ export interface HeldSpan {
   readonly span: Span
   readonly resource: Envelope
   readonly scope: Envelope
-  readonly start: bigint
-  readonly end: bigint
+  /** ns on the scale of `timeOf` */
+  readonly start: number
+  readonly end: number
   readonly arrivedMs: number
   isReleased: boolean
   /** When the last span came that hangs together with it, as far as was known at the last look. */
@@ -59,6 +60,13 @@ export interface HeldSpan {
 
 export type Held = AppSpan | SightSpan
 
+const epochNs = BigInt(Date.now()) * 1_000_000n
+
+/** Unix nanoseconds as a number: ns since this module was loaded, exact for 104 days before and after it. */
+export function timeOf(unixNano: bigint): number {
+  return Number(unixNano - epochNs)
+}
+
 /** Reads what association needs from a span, and copies its bytes out of the request that it came in. */
 export function holdSpan(group: SpanGroup, borrowed: Span, arrivedMs: number): Held {
   const span = borrowed.detached()
@@ -66,8 +74,8 @@ export function holdSpan(group: SpanGroup, borrowed: Span, arrivedMs: number): H
     span,
     resource: group.resource,
     scope: group.scope,
-    start: span.startTimeUnixNano,
-    end: span.endTimeUnixNano,
+    start: timeOf(span.startTimeUnixNano),
+    end: timeOf(span.endTimeUnixNano),
     arrivedMs,
     isReleased: false,
     waitsForMs: 0,

@@ -5,7 +5,7 @@ import type { Batch } from '../../model/batch.ts'
 import type { Envelope } from '../../model/resource.ts'
 import { bindByProof } from './bind-by-proof.ts'
 import { collectComponent, type Component } from './component.ts'
-import { type Held, holdSpan } from './held.ts'
+import { type Held, holdSpan, timeOf } from './held.ts'
 import { createMemory } from './memory.ts'
 import { releaseComponent } from './release.ts'
 import { createRules } from './rules/index.ts'
@@ -34,6 +34,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       /** What has not been looked at since it came, in order of arrival. */
       let unseen: Held[] = []
       let heldBytes = 0
+      let sweptAtMs = 0
       let cancelTick: (() => void) | undefined
       const detached = new WeakMap<Envelope, Envelope>()
 
@@ -103,7 +104,9 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
           if (nowMs - held.arrivedMs < config.max_age) break
           release(collectComponent(held, index, rules, config.max_trace_spans))
         }
-        index.forgetServedBefore(BigInt(Math.round(nowMs - rememberServedMs)) * 1_000_000n)
+        if (nowMs - sweptAtMs < sweepEveryMs) return
+        sweptAtMs = nowMs
+        index.forgetServedBefore(timeOf(context.clock.nowNs() - rememberServedNs))
       }
 
       function releaseIfIdle(held: Held, nowMs: number): void {
@@ -139,7 +142,8 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
 }
 
 /** What a process served stays known for this long, to decide what was open when a late call was made. */
-const rememberServedMs = 60_000
+const rememberServedNs = 60_000_000_000n
+const sweepEveryMs = 5000
 
 function forEachMember({ apps, exchanges }: Component, see: (member: Held) => void): void {
   apps.forEach(see)

@@ -2,26 +2,20 @@ import { names } from '../../model/attribute-names.ts'
 import { createBindings, type Bindings } from './bindings.ts'
 import { Exchange } from './exchange.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
-
-/** What a process did that still matters: what it served and what it called. */
-export interface ProcessHistory {
-  /** Its `s-p` sights, also those that have left already: they decide what was open when. */
-  readonly served: SightSpan[]
-  /** Its `c-p` sights that are held. */
-  readonly called: SightSpan[]
-}
+import { IntervalList } from './interval-list.ts'
+import { createProcessHistory, type ProcessHistory } from './process-history.ts'
 
 /** Everything held, found by the keys that could join it to others. Every span is looked at once, when it comes. */
 export interface SpanIndex {
   add(held: Held): void
-  /** Forgets a span that left or was dropped, but for what `served` keeps. */
+  /** Forgets a span that left. What looks at time alone forgets it at the next `forgetServedBefore`. */
   remove(held: Held): void
   /** Forgets what processes served before this time. */
-  forgetServedBefore(unixNano: bigint): void
+  forgetServedBefore(time: number): void
   readonly appsByTrace: ReadonlyMap<string, ReadonlySet<AppSpan>>
   readonly appByKey: ReadonlyMap<string, AppSpan>
   readonly appsByParent: ReadonlyMap<string, ReadonlySet<AppSpan>>
-  readonly appsByResource: ReadonlyMap<string, ReadonlySet<AppSpan>>
+  readonly appsByResource: ReadonlyMap<string, IntervalList<AppSpan>>
   /** SERVER spans by the client's end that they name, `address|port`. */
   readonly appsByPeer: ReadonlyMap<string, ReadonlySet<AppSpan>>
   readonly exchangesByHeader: ReadonlyMap<string, ReadonlySet<Exchange>>
@@ -37,7 +31,7 @@ export function createSpanIndex(): SpanIndex {
   const appsByTrace = new Map<string, Set<AppSpan>>()
   const appByKey = new Map<string, AppSpan>()
   const appsByParent = new Map<string, Set<AppSpan>>()
-  const appsByResource = new Map<string, Set<AppSpan>>()
+  const appsByResource = new Map<string, IntervalList<AppSpan>>()
   const appsByPeer = new Map<string, Set<AppSpan>>()
   const exchangesByKey = new Map<string, Set<Exchange>>()
   const exchangesByHeader = new Map<string, Set<Exchange>>()
@@ -48,7 +42,9 @@ export function createSpanIndex(): SpanIndex {
 
   function addApp(app: AppSpan): void {
     put(appsByTrace, app.traceKey, app)
-    put(appsByResource, app.resourceKey, app)
+    let ofResource = appsByResource.get(app.resourceKey)
+    if (!ofResource) appsByResource.set(app.resourceKey, (ofResource = new IntervalList()))
+    ofResource.add(app)
     if (!appByKey.has(app.ownKey)) appByKey.set(app.ownKey, app)
     if (app.parentKey !== '') put(appsByParent, app.parentKey, app)
     if (app.peer !== '') put(appsByPeer, app.peer, app)
@@ -56,7 +52,6 @@ export function createSpanIndex(): SpanIndex {
 
   function removeApp(app: AppSpan): void {
     take(appsByTrace, app.traceKey, app)
-    take(appsByResource, app.resourceKey, app)
     if (appByKey.get(app.ownKey) === app) appByKey.delete(app.ownKey)
     take(appsByParent, app.parentKey, app)
     take(appsByPeer, app.peer, app)
@@ -80,13 +75,11 @@ export function createSpanIndex(): SpanIndex {
   function addToProcess(sight: SightSpan): void {
     let history = processes.get(sight.process)
     if (!history) {
-      history = { served: [], called: [] }
+      history = createProcessHistory()
       processes.set(sight.process, history)
     }
-    if (sight.point === 'c-p') history.called.push(sight)
-    if (sight.point !== 's-p') return
-    history.served.push(sight)
-    put(servedByPeer, peerOf(sight), sight)
+    history.add(sight)
+    if (sight.point === 's-p') put(servedByPeer, peerOf(sight), sight)
   }
 
   /** An exchange leaves whole, so what goes with its first sight goes for all. */
@@ -100,20 +93,14 @@ export function createSpanIndex(): SpanIndex {
         take(exchangesByTrace, header.traceKey, exchange)
       }
     }
-    const history = processes.get(sight.process)
-    if (!history) return
-    removeFrom(history.called, sight)
-    take(servedByPeer, peerOf(sight), sight)
+    if (sight.point === 's-p') take(servedByPeer, peerOf(sight), sight)
   }
 
-  function forgetServedBefore(unixNano: bigint): void {
-    for (const [key, history] of processes) {
-      let kept = 0
-      for (const sight of history.served) {
-        if (!sight.isReleased || sight.end >= unixNano) history.served[kept++] = sight
-      }
-      history.served.length = kept
-      if (kept === 0 && history.called.length === 0) processes.delete(key)
+  function forgetServedBefore(time: number): void {
+    for (const [key, history] of processes) if (!history.forgetBefore(time)) processes.delete(key)
+    for (const [key, apps] of appsByResource) {
+      apps.keep(({ isReleased }) => !isReleased)
+      if (apps.size === 0) appsByResource.delete(key)
     }
   }
 
@@ -149,9 +136,4 @@ function put<T>(map: Map<string, Set<T>>, key: string, value: T): void {
 function take<T>(map: Map<string, Set<T>>, key: string, value: T): void {
   const known = map.get(key)
   if (known?.delete(value) && known.size === 0) map.delete(key)
-}
-
-function removeFrom<T>(list: T[], value: T): void {
-  const at = list.indexOf(value)
-  if (at >= 0) list.splice(at, 1)
 }

@@ -93,5 +93,5 @@ function isFixed(member: Held): member is AppSpan {
 }
 
 function byStart(a: Held, b: Held): number {
-  return a.start < b.start ? -1 : a.start > b.start ? 1 : 0
+  return a.start - b.start
 }

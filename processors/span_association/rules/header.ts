@@ -111,4 +111,4 @@ function overlaps(sight: SightSpan, app: AppSpan): boolean {
 const mostDemoted = 10_000
 
 /** SDKs start spans at whole milliseconds. */
-const millisecondNs = 1_000_000n
+const millisecondNs = 1e6

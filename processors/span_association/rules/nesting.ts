@@ -9,7 +9,7 @@ export function nestByTime(
   exchanges: ReadonlySet<Exchange>,
 ): ReadonlyMap<Exchange, Exchange | undefined> | undefined {
   if (exchanges.size > mostCarriers) return undefined
-  const sorted = [...exchanges].sort((a, b) => (a.head.start < b.head.start ? -1 : 1))
+  const sorted = [...exchanges].sort((a, b) => a.head.start - b.head.start)
   const parents = new Map<Exchange, Exchange | undefined>()
   let roots = 0
   for (const inner of sorted) {

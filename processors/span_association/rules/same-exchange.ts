@@ -56,9 +56,9 @@ export function sameExchangeRule(
     for (const process of index.bindings.processesOf(app.resourceKey)) {
       const history = index.processes.get(process)
       if (!history) continue
-      for (const sight of app.side === 'client' ? history.called : history.served) {
-        if (!sight.isReleased && overlap(app, sight) && !isTaken(sight) && agree(app, sight))
-          found.push(sight)
+      const sights = app.side === 'client' ? history.called : history.served
+      for (const sight of sights.overlapping(app.start - toleranceNs, app.end + toleranceNs)) {
+        if (!sight.isReleased && !isTaken(sight) && agree(app, sight)) found.push(sight)
       }
     }
     return found
@@ -72,11 +72,12 @@ export function sameExchangeRule(
     const side = sight.point === 'c-p' ? 'client' : 'server'
     const found: AppSpan[] = []
     const consider = (app: AppSpan) => {
-      if (app.side === side && overlap(app, sight) && !found.includes(app)) found.push(app)
+      if (app.side === side && !app.isReleased && overlap(app, sight) && !found.includes(app)) found.push(app)
     }
     if (side === 'server') index.appsByPeer.get(peerOf(sight))?.forEach(consider)
     for (const resource of index.bindings.resourcesOf(sight.process)) {
-      index.appsByResource.get(resource)?.forEach(consider)
+      const near = index.appsByResource.get(resource)
+      near?.overlapping(sight.start - toleranceNs, sight.end + toleranceNs).forEach(consider)
     }
     return found
   }
@@ -88,4 +89,4 @@ function overlap(app: AppSpan, sight: SightSpan): boolean {
   return sight.start <= app.end + toleranceNs && app.start <= sight.end + toleranceNs
 }
 
-const toleranceNs = 1_000_000n
+const toleranceNs = 1e6

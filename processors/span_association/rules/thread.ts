@@ -1,5 +1,7 @@
 import { names } from '../../../model/attribute-names.ts'
 import type { SightSpan } from '../held.ts'
+import type { IntervalList } from '../interval-list.ts'
+import { threadOf } from '../process-history.ts'
 import type { SpanIndex } from '../span-index.ts'
 
 /**
@@ -23,57 +25,47 @@ export function threadRule(index: SpanIndex): (call: SightSpan) => ThreadLink | 
   return call => {
     const history = index.processes.get(call.process)
     if (call.point !== 'c-p' || !history || isIncomplete(call)) return undefined
-    const thread = call.span.number(names.keyRequestThread)
-    if (thread === undefined) return undefined
-    const onThread = history.served.filter(({ span }) => span.number(names.keyRequestThread) === thread)
-    if (onThread.length === 0) return inProcess(call, history.served)
-    return isEventLoop(onThread, thread, call) ? onEventLoop(call, onThread) : onWorker(call, onThread)
+    const tid = threadOf(call)
+    if (tid === undefined) return undefined
+    const thread = history.threads.get(tid)
+    if (!thread) return aloneSinceStart(call, history.served, 'process')
+    const isLoop = thread.isInterleaving || isMainThread(call, tid)
+    return isLoop ? aloneSinceStart(call, thread.served, 'event_loop') : onWorker(call, thread.served)
   }
 }
 
-function onWorker(call: SightSpan, served: readonly SightSpan[]): ThreadLink | undefined {
-  const server = onlyOne(served.filter(request => isOpenDuring(request, call)))
+function onWorker(call: SightSpan, served: IntervalList<SightSpan>): ThreadLink | undefined {
+  const server = onlyOpen(call, served)
   if (!server) return undefined
   return { server, rule: 'thread', confidence: 0.95, evidence: 'only request of its thread' }
 }
 
-function onEventLoop(call: SightSpan, served: readonly SightSpan[]): ThreadLink | undefined {
-  const server = aloneSinceStart(call, served)
-  if (!server) return undefined
-  return { server, rule: 'event_loop', confidence: 0.9, evidence: 'only request of its event loop' }
-}
-
-function inProcess(call: SightSpan, served: readonly SightSpan[]): ThreadLink | undefined {
-  const server = aloneSinceStart(call, served)
-  if (!server) return undefined
-  return { server, rule: 'process', confidence: 0.9, evidence: 'only request of its process' }
-}
-
 /** The one request open during the call, if no other was open at any time from its start to the call's end. */
-function aloneSinceStart(call: SightSpan, served: readonly SightSpan[]): SightSpan | undefined {
-  const server = onlyOne(served.filter(request => isOpenDuring(request, call)))
+function aloneSinceStart(
+  call: SightSpan,
+  served: IntervalList<SightSpan>,
+  rule: 'event_loop' | 'process',
+): ThreadLink | undefined {
+  const server = onlyOpen(call, served)
   if (!server || isIncomplete(server)) return undefined
-  const isDisturbed = served.some(
-    other =>
-      other !== server &&
-      other.start <= call.end &&
-      (other.end >= server.start || other.end >= call.start - afterworkNs),
-  )
-  return isDisturbed ? undefined : server
+  const from = Math.min(server.start, call.start - afterworkNs)
+  if (served.overlapping(from, call.end).some(other => other !== server)) return undefined
+  return { server, rule, confidence: 0.9, evidence: `only request of its ${rule.replace('_', ' ')}` }
 }
 
-function isOpenDuring(request: SightSpan, call: SightSpan): boolean {
-  return request.start <= call.start && call.end <= request.end
+function onlyOpen(call: SightSpan, served: IntervalList<SightSpan>): SightSpan | undefined {
+  const open = served
+    .overlapping(call.start, call.end)
+    .filter(request => request.start <= call.start && call.end <= request.end)
+  return open.length === 1 ? open[0] : undefined
 }
 
 /**
- * A loop interleaves requests on one thread. The main thread (tid = pid) is taken for one, too: it is where Node, nginx and
- * Redis run theirs, and a prefork worker loses nothing by it but calls within 5 ms after another request.
+ * The main thread is taken for an event loop before two of its requests have overlapped: it is where Node, nginx and Redis run
+ * theirs, and a prefork worker loses nothing by it but calls within 5 ms after another request.
  */
-function isEventLoop(served: readonly SightSpan[], thread: number, call: SightSpan): boolean {
-  if (call.process.split('/')[1] === String(thread)) return true
-  const sorted = [...served].sort((a, b) => (a.start < b.start ? -1 : 1))
-  return sorted.some((request, at) => at > 0 && request.start < sorted[at - 1]!.end)
+function isMainThread({ process }: SightSpan, tid: number): boolean {
+  return process.split('/')[1] === String(tid)
 }
 
 function isIncomplete({ span }: SightSpan): boolean {
@@ -81,8 +73,4 @@ function isIncomplete({ span }: SightSpan): boolean {
   return reasons.includes('gap') || reasons.includes('lost_events')
 }
 
-function onlyOne<T>(list: readonly T[]): T | undefined {
-  return list.length === 1 ? list[0] : undefined
-}
-
-const afterworkNs = 5_000_000n
+const afterworkNs = 5e6

@@ -11,17 +11,24 @@ export class FullspanError extends Error {
   readonly remedy: Remedy
   /** `retry`: not before this many milliseconds, where the other side said so. */
   readonly afterMs: number | undefined
+  /**
+   * `drop`: the other side refused the content for good, which may be the fault of one sender; a batch merged from several intakes is
+   * sent once more, intake by intake.
+   */
+  readonly retryApart: boolean
 
   constructor(failure: {
     code: string
     remedy: Remedy
     message: string
     afterMs?: number | undefined
+    retryApart?: boolean
     cause?: unknown
   }) {
     super(failure.message, failure.cause === undefined ? undefined : { cause: failure.cause })
     this.code = failure.code
     this.remedy = failure.remedy
     this.afterMs = failure.afterMs
+    this.retryApart = failure.retryApart === true
   }
 }

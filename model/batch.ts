@@ -90,6 +90,21 @@ export class Batch {
     return shares
   }
 
+  /** One batch for each intake that has items in it. */
+  apart(): readonly Batch[] {
+    const origins = [...this.shares.keys()]
+    if (origins.length < 2) return [this]
+    return origins.map(origin => {
+      const parts = this.parts.filter(part => part.origin === origin)
+      if (parts.length > 0) return new Batch(this.signal, parts)
+      const groups = this.groups.map(group => ({
+        ...group,
+        spans: group.spans.filter(span => span.origin === origin),
+      }))
+      return Batch.ofGroups(groups.filter(group => group.spans.length > 0))
+    })
+  }
+
   /** The batch as an OTLP Export…ServiceRequest. Untouched requests are put one behind another as they came. */
   encode(): Uint8Array {
     if (this.parts.length > 0) return concatBytes(this.parts.map(part => part.bytes))

@@ -3,13 +3,26 @@ import type { Clock } from '../clock.ts'
 import type { Export, Logger } from '../component.ts'
 import { FullspanError } from '../errors.ts'
 import { occasionally } from '../log-rate.ts'
-import { createBackoff } from './backoff.ts'
+import { type Backoff, createBackoff } from './backoff.ts'
 import type { DeliverySettings } from './schema.ts'
 
-/** Tries one batch until it is delivered or given up. */
+/** What all tries of one exporter share. */
+export interface AttemptOptions {
+  readonly id: string
+  readonly export: Export
+  readonly settings: DeliverySettings
+  readonly clock: Clock
+  readonly logger: Logger
+  /** 0 to 1, for jitter. */
+  readonly random: () => number
+}
+
+/** Called once: without a reason when the other side has the batch. `isForContent`: another batch may fare better. */
+export type OnEnd = (reason?: string, isForContent?: boolean) => void
+
+/** Tries batches until they are delivered or given up. */
 export interface Attempts {
-  /** `onEnd` is called once: without a reason when the other side has the batch. */
-  start(batch: Batch, onEnd: (reason?: string) => void): Attempt
+  start(batch: Batch, onEnd: OnEnd): Attempt
   /** From here on waits between tries are short; those that are running end now. */
   hurry(): void
   readonly retries: number
@@ -20,101 +33,128 @@ export interface Attempt {
   cancel(): void
 }
 
-interface Options {
-  readonly id: string
-  readonly export: Export
-  readonly settings: DeliverySettings
-  readonly clock: Clock
-  readonly logger: Logger
-  /** 0 to 1, for jitter. */
-  readonly random: () => number
-}
-
 /** Waits between tries while draining are cut to this, unless the other side asked for more. */
 const hurriedWaitMs = 1000
 
-export function createAttempts(options: Options): Attempts {
-  const { id, settings, clock, logger, random } = options
-  const say = occasionally(logger, clock)
-  const wakers = new Set<() => void>()
-  const state = { isHurried: false, retries: 0 }
+/** How an exporter's tries go, seen from one batch. */
+interface Pace {
+  readonly say: Pick<Logger, 'warn' | 'error'>
+  /** Ends of waits that may be brought forward. */
+  readonly wakers: Set<() => void>
+  isHurried: boolean
+  retries: number
+}
 
-  const start = (batch: Batch, onEnd: (reason?: string) => void): Attempt => {
-    const backoff = createBackoff(settings.retry, random)
-    const startMs = clock.nowMs()
-    let cancel: () => void = () => undefined
-
-    const attempt = (): void => {
-      const controller = new AbortController()
-      let isOver = false
-      const over = (error?: unknown): void => {
-        if (isOver) return
-        isOver = true
-        stopTimer()
-        if (error === undefined) onEnd()
-        else retryOrDrop(error)
-      }
-      const stopTimer = timer(() => {
-        over(timedOut(id, settings.timeoutMs))
-        controller.abort()
-      })
-      cancel = () => {
-        isOver = true
-        stopTimer()
-        controller.abort()
-      }
-      try {
-        options.export(batch, controller.signal).then(
-          () => over(),
-          (error: unknown) => over(error ?? new Error('rejected without an error')),
-        )
-      } catch (error) {
-        over(error)
-      }
-    }
-    const retryOrDrop = (error: unknown): void => {
-      const asked = error instanceof FullspanError && error.remedy === 'retry' ? error : undefined
-      const waitMs = asked && backoff.next(clock.nowMs() - startMs, asked.afterMs)
-      if (waitMs === undefined) {
-        const reason = asked ? 'retries exhausted' : reasonOf(error)
-        say.error({ err: error, items: batch.items }, `a batch cannot be delivered and is dropped: ${reason}`)
-        return onEnd(reason)
-      }
-      say.warn(
-        { err: error, items: batch.items, waitMs: Math.round(waitMs) },
-        'a batch cannot be delivered for now and will be tried again',
-      )
-      state.retries++
-      const shortened = Math.max(Math.min(waitMs, hurriedWaitMs), asked?.afterMs ?? 0)
-      waitThen(state.isHurried ? shortened : waitMs, attempt)
-    }
-    const waitThen = (waitMs: number, call: () => void): void => {
-      const stop = clock.after(waitMs, () => wake())
-      cancel = () => {
-        wakers.delete(wake)
-        stop()
-      }
-      const wake = (): void => {
-        cancel()
-        call()
-      }
-      wakers.add(wake)
-    }
-    attempt()
-    return { cancel: () => cancel() }
+export function createAttempts(options: AttemptOptions): Attempts {
+  const pace: Pace = {
+    say: occasionally(options.logger, options.clock),
+    wakers: new Set(),
+    isHurried: false,
+    retries: 0,
   }
-  const timer = (call: () => void): (() => void) =>
-    settings.timeoutMs > 0 ? clock.after(settings.timeoutMs, call) : () => undefined
-
   return {
-    start,
+    start(batch, onEnd) {
+      const attempt = new BatchAttempt(options, pace, batch, onEnd)
+      attempt.try()
+      return attempt
+    },
     get retries() {
-      return state.retries
+      return pace.retries
     },
     hurry() {
-      state.isHurried = true
-      for (const wake of [...wakers]) wake()
+      pace.isHurried = true
+      for (const wake of [...pace.wakers]) wake()
     },
+  }
+}
+
+/** One batch on its way: a try, a wait, a try, until one of them ends it. */
+class BatchAttempt implements Attempt {
+  private readonly options: AttemptOptions
+  private readonly pace: Pace
+  private readonly batch: Batch
+  private readonly onEnd: OnEnd
+  private readonly backoff: Backoff
+  private readonly startMs: number
+  /** Ends whatever is going on now, a try or a wait. */
+  private stop: () => void = () => undefined
+
+  constructor(options: AttemptOptions, pace: Pace, batch: Batch, onEnd: OnEnd) {
+    this.options = options
+    this.pace = pace
+    this.batch = batch
+    this.onEnd = onEnd
+    this.backoff = createBackoff(options.settings.retry, options.random)
+    this.startMs = options.clock.nowMs()
+  }
+
+  cancel(): void {
+    this.stop()
+  }
+
+  try(): void {
+    const { id, settings, clock } = this.options
+    const controller = new AbortController()
+    let isOver = false
+    const over = (): boolean => {
+      if (isOver) return false
+      stopTimer?.()
+      return (isOver = true)
+    }
+    const succeed = (): void => {
+      if (over()) this.onEnd()
+    }
+    const fail = (error: unknown): void => {
+      if (over()) this.retryOrDrop(error)
+    }
+    const stopTimer =
+      settings.timeoutMs > 0
+        ? clock.after(settings.timeoutMs, () => {
+            fail(timedOut(id, settings.timeoutMs))
+            controller.abort()
+          })
+        : undefined
+    this.stop = () => {
+      over()
+      controller.abort()
+    }
+    try {
+      this.options.export(this.batch, controller.signal).then(succeed, fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  private retryOrDrop(error: unknown): void {
+    const { say } = this.pace
+    const { items } = this.batch
+    const asked = error instanceof FullspanError && error.remedy === 'retry' ? error : undefined
+    const elapsedMs = this.options.clock.nowMs() - this.startMs
+    const waitMs = asked && this.backoff.next(elapsedMs, asked.afterMs)
+    if (waitMs === undefined) {
+      const reason = asked ? 'retries exhausted' : reasonOf(error)
+      say.error({ err: error, items }, `a batch cannot be delivered: ${reason}`)
+      return this.onEnd(reason, error instanceof FullspanError && error.retryApart)
+    }
+    const fields = { err: error, items, waitMs: Math.round(waitMs) }
+    say.warn(fields, 'a batch cannot be delivered for now and will be tried again')
+    this.pace.retries++
+    const shortened = Math.max(Math.min(waitMs, hurriedWaitMs), asked?.afterMs ?? 0)
+    this.wait(this.pace.isHurried ? shortened : waitMs)
+  }
+
+  private wait(waitMs: number): void {
+    const { wakers } = this.pace
+    const wake = (): void => {
+      this.stop()
+      this.try()
+    }
+    const stopTimer = this.options.clock.after(waitMs, wake)
+    wakers.add(wake)
+    this.stop = () => {
+      wakers.delete(wake)
+      stopTimer()
+    }
   }
 }
 

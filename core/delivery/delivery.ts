@@ -1,25 +1,8 @@
 import type { Batch } from '../../model/batch.ts'
-import type { Clock } from '../clock.ts'
-import type { Export, Logger } from '../component.ts'
 import type { BranchBook } from '../ledger.ts'
 import type { Settlement } from '../settlement.ts'
-import { type Attempt, createAttempts } from './attempts.ts'
+import { type Attempt, type AttemptOptions, type Attempts, createAttempts } from './attempts.ts'
 import type { DeliverySettings } from './schema.ts'
-
-/** Between the pipelines and one exporter: its queue, its consumers, its retries. */
-export interface Delivery {
-  readonly id: string
-  /** Asked at admission. What was accepted always enters, so this is a promise about the next intake only. */
-  hasRoom(batch: Batch): boolean
-  put(batch: Batch, branch: BranchBook): void
-  /** Counts items that the exporter reports as rejected while it has the batch in hand. */
-  reject(batch: Batch, items: number, reason: string): void
-  /** Resolves when nothing waits and nothing is on its way. Waits between retries are cut short. */
-  drain(): Promise<void>
-  /** Gives up everything that is left, and whatever still comes. */
-  abandon(reason: string): void
-  readonly stats: DeliveryStats
-}
 
 /** Live counts, for metrics. */
 export interface DeliveryStats {
@@ -27,8 +10,6 @@ export interface DeliveryStats {
   readonly queueSize: number
   readonly queueCapacity: number
   readonly inFlight: number
-  readonly sentItems: number
-  readonly failedItems: number
   readonly refusedIntakes: number
   readonly retries: number
 }
@@ -37,116 +18,138 @@ interface Job {
   readonly batch: Batch
   readonly branch: BranchBook
   readonly size: number
-  rejected: { items: number; reason: string }[]
+  /** Part of a batch that was refused as a whole: it is not taken apart again. */
+  readonly isPart: boolean
+  readonly rejected: { items: number; reason: string }[]
   attempt: Attempt | undefined
 }
 
-interface Options {
-  readonly id: string
-  readonly export: Export
-  readonly settings: DeliverySettings
+interface DeliveryOptions extends Omit<AttemptOptions, 'random'> {
   readonly settlement: Settlement
-  readonly clock: Clock
-  readonly logger: Logger
-  /** 0 to 1, for jitter. */
   readonly random?: () => number
 }
 
-export function createDelivery(options: Options): Delivery {
-  const { id, settings, settlement, logger } = options
-  const { num_consumers: consumers, enabled } = settings.queue
-  const attempts = createAttempts({ random: Math.random, ...options })
-  const sizeOf = sizerOf(settings)
-  const waiting: Job[] = []
-  const active = new Set<Job>()
-  const counts = { queueSize: 0, sentItems: 0, failedItems: 0, refusedIntakes: 0 }
-  let onIdle: () => void = () => undefined
-  let abandoned: string | undefined
+/** Between the pipelines and one exporter: its queue, its consumers, its retries. */
+export class Delivery {
+  readonly id: string
+  private readonly settings: DeliverySettings
+  private readonly options: DeliveryOptions
+  private readonly attempts: Attempts
+  private readonly sizeOf: (batch: Batch) => number
+  private readonly waiting: Job[] = []
+  private readonly active = new Set<Job>()
+  private queueSize = 0
+  private refusedIntakes = 0
+  private onIdle: () => void = () => undefined
+  /** Why everything is given up, once it is. */
+  private abandoned: string | undefined
 
-  const work = (): void => {
-    while (active.size < consumers) {
-      const job = waiting.shift()
-      if (!job) break
-      counts.queueSize -= job.size
-      active.add(job)
-      job.attempt = attempts.start(job.batch, reason => finish(job, reason))
-    }
-    if (active.size === 0 && waiting.length === 0) onIdle()
+  constructor(options: DeliveryOptions) {
+    this.id = options.id
+    this.settings = options.settings
+    this.options = options
+    this.attempts = createAttempts({ random: Math.random, ...options })
+    this.sizeOf = sizerOf(options.settings)
   }
+
+  get stats(): DeliveryStats {
+    return {
+      queueSize: this.queueSize,
+      queueCapacity: this.settings.queue.queue_size,
+      inFlight: this.active.size,
+      refusedIntakes: this.refusedIntakes,
+      retries: this.attempts.retries,
+    }
+  }
+
+  /** Asked at admission. What was accepted always enters, so this is a promise about the next intake only. */
+  hasRoom(batch: Batch): boolean {
+    const { enabled, num_consumers, queue_size } = this.settings.queue
+    const isIdle = this.waiting.length === 0 && this.active.size < num_consumers
+    const hasRoom = isIdle || (enabled && this.queueSize + this.sizeOf(batch) <= queue_size)
+    if (!hasRoom) this.refusedIntakes++
+    return hasRoom
+  }
+
+  put(batch: Batch, branch: BranchBook): void {
+    branch.held += batch.items
+    const job = this.jobOf(batch, branch, false)
+    if (this.abandoned !== undefined) return this.settle(job, this.abandoned)
+    this.queueSize += job.size
+    this.waiting.push(job)
+    this.work()
+  }
+
+  /** Counts items that the exporter reports as rejected while it has the batch in hand. */
+  reject(batch: Batch, items: number, reason: string): void {
+    const job = [...this.active].find(each => each.batch === batch)
+    if (job) job.rejected.push({ items, reason })
+    else
+      this.options.logger.warn({ items, reason }, 'rejected items of a batch that it does not have in hand')
+  }
+
+  /** Resolves when nothing waits and nothing is on its way. Waits between retries are cut short. */
+  async drain(): Promise<void> {
+    this.attempts.hurry()
+    if (this.isIdle()) return
+    await new Promise<void>(resolve => (this.onIdle = resolve))
+  }
+
+  /** Gives up everything that is left, and whatever still comes. */
+  abandon(reason: string): void {
+    this.abandoned = reason
+    this.queueSize = 0
+    const left = [...this.active, ...this.waiting.splice(0)]
+    this.active.clear()
+    for (const job of left) {
+      job.attempt?.cancel()
+      this.settle(job, reason)
+    }
+    this.onIdle()
+  }
+
+  private work(): void {
+    while (this.active.size < this.settings.queue.num_consumers) {
+      const job = this.waiting.shift()
+      if (!job) break
+      this.queueSize -= job.size
+      this.active.add(job)
+      job.attempt = this.attempts.start(job.batch, (reason, isForContent) => {
+        this.active.delete(job)
+        if (isForContent === true && !job.isPart && job.batch.shares.size > 1) this.takeApart(job)
+        else this.settle(job, reason)
+        this.work()
+      })
+    }
+    if (this.isIdle()) this.onIdle()
+  }
+
+  private isIdle(): boolean {
+    return this.active.size === 0 && this.waiting.length === 0
+  }
+
+  /** One sender's broken items must not take others' with them. */
+  private takeApart({ batch, branch }: Job): void {
+    const parts = batch.apart().map(part => this.jobOf(part, branch, true))
+    for (const { size } of parts) this.queueSize += size
+    this.waiting.unshift(...parts)
+  }
+
   /** The job leaves: delivered but for what was rejected, or dropped for a reason. */
-  const finish = (job: Job, reason?: string): void => {
-    active.delete(job)
-    const { batch, branch } = job
+  private settle({ batch, branch, rejected }: Job, reason?: string): void {
     let delivered = batch.items
-    for (const each of reason === undefined ? job.rejected : [{ items: batch.items, reason }]) {
+    for (const each of reason === undefined ? rejected : [{ items: batch.items, reason }]) {
       const items = Math.min(each.items, delivered)
       delivered -= items
-      branch.drops.add(id, each.reason, items)
-      counts.failedItems += items
+      branch.drops.add(this.id, each.reason, items)
     }
     branch.delivered += delivered
-    counts.sentItems += delivered
     branch.held -= batch.items
-    for (const [origin, items] of batch.shares) settlement.settle([branch], origin, items)
-    work()
+    for (const [origin, items] of batch.shares) this.options.settlement.settle([branch], origin, items)
   }
-  return {
-    id,
-    stats: {
-      get queueSize() {
-        return counts.queueSize
-      },
-      queueCapacity: settings.queue.queue_size,
-      get inFlight() {
-        return active.size
-      },
-      get sentItems() {
-        return counts.sentItems
-      },
-      get failedItems() {
-        return counts.failedItems
-      },
-      get refusedIntakes() {
-        return counts.refusedIntakes
-      },
-      get retries() {
-        return attempts.retries
-      },
-    },
-    hasRoom(batch) {
-      const isIdle = waiting.length === 0 && active.size < consumers
-      const fits = enabled && counts.queueSize + sizeOf(batch) <= settings.queue.queue_size
-      if (!fits && !isIdle) counts.refusedIntakes++
-      return fits || isIdle
-    },
-    put(batch, branch) {
-      branch.held += batch.items
-      const job: Job = { batch, branch, size: sizeOf(batch), rejected: [], attempt: undefined }
-      if (abandoned === undefined) {
-        counts.queueSize += job.size
-        waiting.push(job)
-        work()
-      } else finish(job, abandoned)
-    },
-    reject(batch, items, reason) {
-      const job = [...active].find(each => each.batch === batch)
-      if (job) job.rejected.push({ items, reason })
-      else logger.warn({ items, reason }, 'rejected items of a batch that it does not have in hand')
-    },
-    async drain() {
-      attempts.hurry()
-      if (active.size === 0 && waiting.length === 0) return
-      await new Promise<void>(resolve => (onIdle = resolve))
-    },
-    abandon(reason) {
-      abandoned = reason
-      counts.queueSize = 0
-      const left = [...active, ...waiting.splice(0)]
-      for (const job of left) {
-        job.attempt?.cancel()
-        finish(job, reason)
-      }
-    },
+
+  private jobOf(batch: Batch, branch: BranchBook, isPart: boolean): Job {
+    return { batch, branch, size: this.sizeOf(batch), isPart, rejected: [], attempt: undefined }
   }
 }
 

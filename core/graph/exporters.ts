@@ -1,6 +1,6 @@
 import type { Export, ExporterContext, ExporterDefinition } from '../component.ts'
 import type { Configured } from '../config/resolve.ts'
-import { createDelivery, type Delivery } from '../delivery/delivery.ts'
+import { Delivery } from '../delivery/delivery.ts'
 import { deliverySettings } from '../delivery/schema.ts'
 import type { Settlement } from '../settlement.ts'
 import { componentContext, type Shared } from './context.ts'
@@ -26,7 +26,7 @@ export async function startExporter(
   const made = await definition.create(settings, context)
   const send: Export = typeof made === 'function' ? made : (batch, cancelled) => made.export(batch, cancelled)
   const { random } = shared.environment
-  const delivery = createDelivery({
+  const delivery = new Delivery({
     id,
     export: send,
     settings: deliverySettings(settings),

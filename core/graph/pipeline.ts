@@ -10,7 +10,7 @@ import { componentContext, type Shared } from './context.ts'
 import { runFunction } from './run-function.ts'
 import { runOperator } from './run-operator.ts'
 import { type RunningProcessor, unreachable } from './running-processor.ts'
-import { createStage, type Stage } from './stage.ts'
+import { Stage } from './stage.ts'
 
 /** How long a sender should wait when a queue is full: the time in which a healthy one makes room many times over. */
 const fullRetryMs = 1000
@@ -100,13 +100,13 @@ async function startProcessor(
   const { config, book, shared, settlement, input$, admissions } = options
   const base = componentContext(shared, id, { kind: 'processor', pipeline: config.id })
   const { logger } = base
-  const stage = createStage({ id, book, settlement, logger })
+  const stage = new Stage({ id, book, settlement, logger })
   const context: ProcessorContext = {
     ...base,
     pipeline: config.id,
-    drop: stage.drop,
-    merge: stage.merge,
-    created: stage.created,
+    drop: (items, reason) => stage.drop(items, reason),
+    merge: items => stage.merge(items),
+    created: items => stage.created(items),
     onAdmission(admit) {
       admissions.push(batch => {
         try {

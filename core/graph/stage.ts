@@ -4,115 +4,122 @@ import type { Logger } from '../component.ts'
 import type { PipelineBook } from '../ledger.ts'
 import { IntakeAccount, type Settlement, sharesOf } from '../settlement.ts'
 
-/** The books of one processor in one pipeline: what it has in hand, by origin, and what became of it. */
-export interface Stage {
+interface StageOptions {
   readonly id: string
-  readonly heldItems: number
-  readonly incoming: number
-  readonly outgoing: number
-  /** A batch waits in front of it. */
-  queue(batch: Batch): void
-  unqueue(batch: Batch): void
-  take(batch: Batch): void
-  emit(batch: Batch): void
-  drop(items: Batch | readonly Span[], reason: string): void
-  merge(items: Batch | readonly Span[]): void
-  created(items: number): void
-  /** Drops everything in hand. */
-  dropHeld(reason: string): number
+  readonly book: PipelineBook
+  readonly settlement: Settlement
+  readonly logger: Logger
 }
 
-export function createStage(options: {
-  id: string
-  book: PipelineBook
-  settlement: Settlement
-  logger: Logger
-}): Stage {
-  const { id, book, settlement, logger } = options
-  const held = new Map<Origin | undefined, number>()
-  let heldItems = 0
-  let incoming = 0
-  let outgoing = 0
-  let hasWarned = false
+/** The books of one processor in one pipeline: what it has in hand, by origin, and what became of it. */
+export class Stage {
+  readonly id: string
+  /** Items that came and went, for metrics. */
+  incoming = 0
+  outgoing = 0
+  /** Items in hand; what waits in front of it is not among them. */
+  heldItems = 0
+  private readonly held = new Map<Origin | undefined, number>()
+  private readonly book: PipelineBook
+  private readonly settlement: Settlement
+  private readonly logger: Logger
+  private hasWarned = false
 
-  /** Takes items out of the hand; what is asked for beyond what is there comes back. */
-  const release = (origin: Origin | undefined, items: number): number => {
-    const known = held.get(origin) ?? 0
-    const released = Math.min(known, items)
-    if (released === known) held.delete(origin)
-    else held.set(origin, known - released)
-    heldItems -= released
-    book.held -= released
-    return items - released
+  constructor({ id, book, settlement, logger }: StageOptions) {
+    this.id = id
+    this.book = book
+    this.settlement = settlement
+    this.logger = logger
   }
-  const hold = (origin: Origin | undefined, items: number): void => {
-    held.set(origin, (held.get(origin) ?? 0) + items)
-    heldItems += items
-    book.held += items
+
+  /** A batch waits in front of it. */
+  queue(batch: Batch): void {
+    this.book.held += batch.items
+    this.markHolder(batch)
   }
+
+  /** A batch that waited is taken, or given up. */
+  unqueue(batch: Batch): void {
+    this.book.held -= batch.items
+  }
+
+  take(batch: Batch): void {
+    this.incoming += batch.items
+    for (const [origin, items] of batch.shares) this.hold(origin, items)
+    this.markHolder(batch)
+  }
+
+  /** What it gives beyond what it has counts as created by it. */
+  emit(batch: Batch): void {
+    this.outgoing += batch.items
+    for (const [origin, items] of batch.shares) {
+      const excess = this.release(origin, items)
+      if (excess === 0) continue
+      this.book.created += excess
+      this.settlement.add(this.book.branches, origin, excess)
+    }
+  }
+
+  drop(items: Batch | readonly Span[], reason: string): void {
+    this.book.drops.add(this.id, reason, this.settle(items))
+  }
+
+  merge(items: Batch | readonly Span[]): void {
+    this.book.merged += this.settle(items)
+  }
+
+  created(items: number): void {
+    this.book.created += items
+    this.hold(undefined, items)
+  }
+
+  /** Drops everything in hand. Returns how many items that were. */
+  dropHeld(reason: string): number {
+    const dropped = this.heldItems
+    for (const [origin, items] of this.held) this.settlement.settle(this.book.branches, origin, items)
+    this.held.clear()
+    this.book.held -= dropped
+    this.heldItems = 0
+    this.book.drops.add(this.id, reason, dropped)
+    return dropped
+  }
+
   /** Settles what is in hand; the same items twice are settled once. Returns how many were. */
-  const settle = (items: Batch | readonly Span[]): number => {
+  private settle(items: Batch | readonly Span[]): number {
     let settled = 0
     for (const [origin, count] of sharesOf(items)) {
-      const excess = release(origin, count)
-      settlement.settle(book.branches, origin, count - excess)
+      const excess = this.release(origin, count)
+      this.settlement.settle(this.book.branches, origin, count - excess)
       settled += count - excess
-      if (excess === 0 || hasWarned) continue
-      hasWarned = true
-      logger.warn({ component: id, items: excess }, 'settled items that it did not have; this is said once')
+      if (excess > 0) this.warnOnce(excess)
     }
     return settled
   }
-  return {
-    id,
-    get heldItems() {
-      return heldItems
-    },
-    get incoming() {
-      return incoming
-    },
-    get outgoing() {
-      return outgoing
-    },
-    queue(batch) {
-      book.held += batch.items
-      for (const origin of batch.shares.keys()) if (origin instanceof IntakeAccount) origin.holder = id
-    },
-    unqueue(batch) {
-      book.held -= batch.items
-    },
-    take(batch) {
-      incoming += batch.items
-      for (const [origin, items] of batch.shares) {
-        hold(origin, items)
-        if (origin instanceof IntakeAccount) origin.holder = id
-      }
-    },
-    emit(batch) {
-      outgoing += batch.items
-      for (const [origin, items] of batch.shares) {
-        const excess = release(origin, items)
-        if (excess === 0) continue
-        book.created += excess
-        settlement.add(book.branches, origin, excess)
-      }
-    },
-    drop: (items, reason) => book.drops.add(id, reason, settle(items)),
-    merge(items) {
-      book.merged += settle(items)
-    },
-    created(items) {
-      book.created += items
-      hold(undefined, items)
-    },
-    dropHeld(reason) {
-      const dropped = heldItems
-      for (const [origin, items] of held) settlement.settle(book.branches, origin, items)
-      held.clear()
-      book.held -= heldItems
-      heldItems = 0
-      book.drops.add(id, reason, dropped)
-      return dropped
-    },
+
+  private hold(origin: Origin | undefined, items: number): void {
+    this.held.set(origin, (this.held.get(origin) ?? 0) + items)
+    this.heldItems += items
+    this.book.held += items
+  }
+
+  /** Takes items out of the hand; what is asked for beyond what is there comes back. */
+  private release(origin: Origin | undefined, items: number): number {
+    const known = this.held.get(origin) ?? 0
+    const released = Math.min(known, items)
+    if (released === known) this.held.delete(origin)
+    else this.held.set(origin, known - released)
+    this.heldItems -= released
+    this.book.held -= released
+    return items - released
+  }
+
+  private markHolder(batch: Batch): void {
+    for (const origin of batch.shares.keys()) if (origin instanceof IntakeAccount) origin.holder = this.id
+  }
+
+  private warnOnce(items: number): void {
+    if (this.hasWarned) return
+    this.hasWarned = true
+    this.logger.warn({ items }, 'settled items that it did not have; this is said once')
   }
 }

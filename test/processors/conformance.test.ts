@@ -3,7 +3,7 @@ import { concatMap, from, NEVER, Observable, of, Subject } from 'rxjs'
 import { components } from '../../components.ts'
 import type { ProcessorContext, ProcessorDefinition } from '../../core/component.ts'
 import { configOf } from '../../core/config/check.ts'
-import { createStage, type Stage } from '../../core/graph/stage.ts'
+import { Stage } from '../../core/graph/stage.ts'
 import { BranchBook, PipelineBook } from '../../core/ledger.ts'
 import { manualClock } from '../../core/manual-clock.ts'
 import type { Settings } from '../../core/schema.ts'
@@ -20,14 +20,14 @@ async function bench(definition: ProcessorDefinition) {
   const book = new PipelineBook('traces', 'traces')
   new BranchBook(book, 'out', 0)
   const settlement = createSettlement({ nowMs: () => clock.nowMs() })
-  const stage: Stage = createStage({ id: definition.type, book, settlement, logger: context.logger })
+  const stage = new Stage({ id: definition.type, book, settlement, logger: context.logger })
   const processorContext: ProcessorContext = {
     ...context,
     clock,
     pipeline: 'traces',
-    drop: stage.drop,
-    merge: stage.merge,
-    created: stage.created,
+    drop: (items, reason) => stage.drop(items, reason),
+    merge: items => stage.merge(items),
+    created: items => stage.created(items),
     onAdmission: () => undefined,
   }
   const settings = configOf(definition.schema, sampleConfig(definition, '.')) as Settings

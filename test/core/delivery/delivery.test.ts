@@ -2,14 +2,15 @@ import t from 'tap'
 import type { Export } from '../../../core/component.ts'
 import { configOf } from '../../../core/config/check.ts'
 import { createBackoff } from '../../../core/delivery/backoff.ts'
-import { createDelivery } from '../../../core/delivery/delivery.ts'
+import { Delivery } from '../../../core/delivery/delivery.ts'
 import { deliverySchema, deliverySettings } from '../../../core/delivery/schema.ts'
 import { FullspanError } from '../../../core/errors.ts'
 import { BranchBook, PipelineBook } from '../../../core/ledger.ts'
 import { manualClock } from '../../../core/manual-clock.ts'
 import { createSettlement } from '../../../core/settlement.ts'
+import { Batch } from '../../../model/batch.ts'
 import { recordingLogger } from '../../helpers/environment.ts'
-import { testBatch } from '../../helpers/spans.ts'
+import { testBatch, testRequest } from '../../helpers/spans.ts'
 
 const schema = { type: 'object', additionalProperties: false, properties: { ...deliverySchema } } as const
 const settled = () => new Promise<void>(resolve => setImmediate(resolve))
@@ -23,7 +24,7 @@ function bench(send: Export, plain: object = {}) {
   const branch = new BranchBook(pipeline, 'out', 0)
   const tries: number[] = []
   const startMs = clock.nowMs()
-  const delivery = createDelivery({
+  const delivery = new Delivery({
     id: 'out',
     export(batch, cancelled) {
       tries.push(clock.nowMs() - startMs)
@@ -78,7 +79,7 @@ t.test('a batch is tried again until it is delivered', async t => {
   await pass(7500)
   t.strictSame(tries, [0, 5000, 12_500])
   t.match(branch, { delivered: 3, held: 0 })
-  t.match(delivery.stats, { sentItems: 3, retries: 2, inFlight: 0, queueSize: 0 })
+  t.match(delivery.stats, { retries: 2, inFlight: 0, queueSize: 0 })
 })
 
 t.test(
@@ -92,6 +93,32 @@ t.test(
     t.equal(logger.lines.length, 1)
   },
 )
+
+t.test('a merged batch that is refused for its content is sent once more, intake by intake', async t => {
+  const refused = new FullspanError({
+    code: 'TEST_BAD',
+    remedy: 'drop',
+    message: 'bad data',
+    retryApart: true,
+  })
+  const sent: number[] = []
+  const { delivery, branch, pass } = bench(batch => {
+    sent.push(batch.items)
+    return batch.items === 2 ? Promise.resolve() : Promise.reject(refused)
+  })
+  const [good, bad] = [
+    { id: 1, peer: undefined },
+    { id: 2, peer: undefined },
+  ]
+  delivery.put(Batch.merge([testRequest(2, good), testRequest(3, bad)]), branch)
+  delivery.put(Batch.merge([testBatch(2, good), testBatch(4, bad)]), branch)
+  await pass(0)
+  await pass(0)
+  t.strictSame(sent, [5, 6, 2, 3, 2, 4])
+  t.match(branch, { delivered: 4, held: 0 })
+  t.strictSame(branch.drops.list, [{ component: 'out', reason: 'TEST_BAD', items: 7 }])
+  t.equal(delivery.stats.queueSize, 0)
+})
 
 t.test('a fault in an exporter drops its batch and nothing else', async t => {
   let calls = 0

@@ -17,7 +17,12 @@ import { createProcesses, type Processes } from './processes.ts'
 export interface ShopOptions {
   /** The checkout: where node_modules, dist and examples lie. */
   readonly root: string
+  /** For the `mode` of `span_association`, where the config asks for SHOP_MODE. */
   readonly mode: 'attach' | 'rewrite'
+  /** What Fullspan runs, under the checkout. Default: examples/shop/pipeline.yaml. */
+  readonly config?: string
+  /** What a second Fullspan runs, started before the first: the back end of a `config` that exports to one. */
+  readonly backEnd?: string
   /** Is told every step, for people who wait. */
   readonly onProgress?: (step: string) => void
   /** Is given what stops it all as soon as there is something to stop. */
@@ -161,14 +166,22 @@ async function startMariadb({ processes, directory, root }: Site): Promise<void>
   await processes.waitFor('mariadb', () => isListening('mariadb', 3306))
 }
 
-async function startFullspan({ processes, root, mode }: Site, tracesFile: string): Promise<void> {
-  const config = join(root, 'examples/shop/pipeline.yaml')
-  processes.start('fullspan', {
+async function startFullspan(site: Site, tracesFile: string): Promise<void> {
+  const { backEnd, config = 'examples/shop/pipeline.yaml' } = site
+  if (backEnd !== undefined) await runFullspan(site, { name: 'back-end', config: backEnd, tracesFile })
+  await runFullspan(site, { name: 'fullspan', config, tracesFile })
+}
+
+async function runFullspan(
+  { processes, root, mode }: Site,
+  { name, config, tracesFile }: { name: string; config: string; tracesFile: string },
+): Promise<void> {
+  processes.start(name, {
     host: 'node',
-    command: [process.execPath, join(root, 'dist/cli/main.js'), 'run', '--config', config],
+    command: [process.execPath, join(root, 'dist/cli/main.js'), 'run', '--config', join(root, config)],
     env: { SHOP_MODE: mode, SHOP_TRACES: tracesFile },
   })
-  await processes.waitFor('fullspan', () => processes.logOf('fullspan').includes('everything is ready'))
+  await processes.waitFor(name, () => processes.logOf(name).includes('everything is ready'))
 }
 
 async function startServices({ processes, root, directory }: Site): Promise<void> {

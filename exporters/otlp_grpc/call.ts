@@ -97,8 +97,9 @@ async function resultOf(
   collector: ReturnType<typeof collectFrame>,
   maximumReplyBytes: number,
 ): Promise<CallResult> {
+  // Not RESOURCE_EXHAUSTED, which is the other side's word for a request that is too large.
   if (isTooLarge)
-    return failure(grpcCode.resourceExhausted, `the reply is larger than ${maximumReplyBytes} bytes`)
+    return failure(grpcCode.internal, `the reply is larger than ${maximumReplyBytes} bytes`)
   const last = trailers?.['grpc-status'] === undefined ? headers : trailers
   if (last['grpc-status'] === undefined) return withoutStatus(headers, rstCode, error)
   const status = statusOf(last)

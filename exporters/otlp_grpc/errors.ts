@@ -22,6 +22,8 @@ export function failedCall(
     return new FullspanError({
       code: 'OTLP_REJECTED',
       remedy: 'drop',
+      // Too large, or something in it is invalid: parts of it may be taken.
+      retryApart: code === grpcCode.invalidArgument || code === grpcCode.resourceExhausted,
       message: `${id}: ${endpoint} refused a batch for good: ${what}.`,
     })
   }
@@ -44,6 +46,7 @@ export function requestTooLarge(id: string, sizeBytes: number, maximumBytes: num
   return new FullspanError({
     code: 'OTLP_REQUEST_TOO_LARGE',
     remedy: 'drop',
+    retryApart: true,
     message: `${id} did not send a batch of ${sizeBytes} bytes, more than max_request_size (${maximumBytes}). Set send_batch_max_size of the batch processor.`,
   })
 }

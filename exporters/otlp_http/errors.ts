@@ -18,11 +18,15 @@ export function unavailable(
   })
 }
 
-/** Replies after which the same request must not be sent again (OTLP 1.11 "Retryable Response Codes"). */
-export function rejected(id: string, url: string, what: string): FullspanError {
+/**
+ * Replies after which the same request must not be sent again (OTLP 1.11 "Retryable Response Codes"). `isForContent`: it was about
+ * what is in the batch, so parts of it may be taken.
+ */
+export function rejected(id: string, url: string, what: string, isForContent: boolean): FullspanError {
   return new FullspanError({
     code: 'OTLP_REJECTED',
     remedy: 'drop',
+    retryApart: isForContent,
     message: `${id}: ${url} refused a batch for good: ${what}.`,
   })
 }
@@ -31,6 +35,7 @@ export function requestTooLarge(id: string, sizeBytes: number, maximumBytes: num
   return new FullspanError({
     code: 'OTLP_REQUEST_TOO_LARGE',
     remedy: 'drop',
+    retryApart: true,
     message: `${id} did not send a batch of ${sizeBytes} bytes, more than max_request_size (${maximumBytes}). Set send_batch_max_size of the batch processor.`,
   })
 }

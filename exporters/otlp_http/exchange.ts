@@ -86,6 +86,7 @@ function reasonOf(error: unknown): string {
 }
 
 const retryable: ReadonlySet<number> = new Set([429, 502, 503, 504])
+const refusesContent: ReadonlySet<number> = new Set([400, 413, 422])
 
 /** What a reply says: undefined for full success. Throws what its status asks for (OTLP 1.11 "OTLP/HTTP Response"). */
 export function readReply(
@@ -100,6 +101,6 @@ export function readReply(
   }
   const message = encoding ? decodeStatus(body, encoding)?.message : undefined
   const what = `HTTP ${status}${message === undefined || message === '' ? '' : `, ${message}`}`
-  if (!retryable.has(status)) throw rejected(id, url.href, what)
+  if (!retryable.has(status)) throw rejected(id, url.href, what, refusesContent.has(status))
   throw unavailable(id, url.href, what, parseRetryAfter(retryAfter, nowMs))
 }

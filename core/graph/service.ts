@@ -73,6 +73,8 @@ export async function startService(config: Config, environment: Environment): Pr
   try {
     await startAll(config, running)
   } catch (error) {
+    // What has been opened is closed by the end of its stream, so there must be one.
+    for (const receiver of running.receivers) receiver.subscribe()
     await stopService(running)
     throw error
   }

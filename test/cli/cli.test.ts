@@ -7,6 +7,9 @@ import { join } from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parse } from 'yaml'
 import { components } from '../../components.ts'
+import { printConfig } from '../../cli/print-config.ts'
+import { defineExporter } from '../../core/component.ts'
+import { loadConfig } from '../../core/config/load.ts'
 import { packageRoot } from '../../core/package-root.ts'
 
 const main = join(packageRoot(), 'dist/cli/main.js')
@@ -264,6 +267,57 @@ t.test('a port that is taken is one line and exit code 1', async t => {
     t.equal(lines.length, 1, stderr)
     t.match(lines[0], new RegExp(`localhost:${portOf(taken)}.*taken`))
   }
+})
+
+t.test('what has started is stopped again when something else cannot start', async t => {
+  const taken = await listening((_request, response) => response.end())
+  t.teardown(() => void taken.close())
+  const text = working()
+    .replace(
+      'receivers: {otlp:',
+      `receivers: {otlp/2: {protocols: {http: {endpoint: "localhost:${portOf(taken)}"}}}, otlp:`,
+    )
+    .replace('receivers: [otlp]', 'receivers: [otlp, otlp/2]')
+  const startedAt = Date.now()
+  const { code, stderr } = await runToEnd(['run', '--config', `yaml:${text}`])
+  t.equal(code, 1)
+  t.match(stderr, /OTLP\/HTTP is listening/)
+  t.match(stderr.trimEnd().split('\n').at(-1), new RegExp(`localhost:${portOf(taken)}.*taken`))
+  t.ok(Date.now() - startedAt < 4000, 'without waiting for the time limit of a stop')
+})
+
+t.test('print-config hides what a schema calls secret, also in maps of any keys', async t => {
+  const schema = {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      password: { type: 'string', secret: true, description: 'x' },
+      headers: {
+        type: 'object',
+        additionalProperties: { type: 'string', secret: true },
+        properties: {},
+        description: 'x',
+      },
+      users: { type: 'array', items: { type: 'string', secret: true }, description: 'x' },
+    },
+  } as const
+  const fake = defineExporter({
+    type: 'fake',
+    description: 'x',
+    stability: 'development',
+    signals: ['traces'],
+    schema,
+    create: () => () => Promise.resolve(),
+  })
+  const text = 'exporters: {fake: {password: hunter2, headers: {authorization: hunter2}, users: [hunter2]}}'
+  const loaded = await loadConfig({ files: [`yaml:${text}`], components: [fake], env: {} })
+  const printed = printConfig(loaded, 'json')
+  t.notMatch(printed, /hunter2/)
+  t.match(JSON.parse(printed), {
+    exporters: {
+      fake: { password: '[REDACTED]', headers: { authorization: '[REDACTED]' }, users: ['[REDACTED]'] },
+    },
+  })
 })
 
 t.test('a config that is wrong is not started', async t => {

@@ -278,12 +278,10 @@ t.test('what has started is stopped again when something else cannot start', asy
       `receivers: {otlp/2: {protocols: {http: {endpoint: "localhost:${portOf(taken)}"}}}, otlp:`,
     )
     .replace('receivers: [otlp]', 'receivers: [otlp, otlp/2]')
-  const startedAt = Date.now()
   const { code, stderr } = await runToEnd(['run', '--config', `yaml:${text}`])
   t.equal(code, 1)
   t.match(stderr, /OTLP\/HTTP is listening/)
   t.match(stderr.trimEnd().split('\n').at(-1), new RegExp(`localhost:${portOf(taken)}.*taken`))
-  t.ok(Date.now() - startedAt < 4000, 'without waiting for the time limit of a stop')
 })
 
 t.test('print-config hides what a schema calls secret, also in maps of any keys', async t => {

@@ -265,9 +265,9 @@ t.test('a receiver that cannot start stops the start, unless it may be left out'
   const text = simple
     .replace('{in: }', '{in: , broken: {when_unavailable: fail}}')
     .replace('[in]', '[in, broken]')
-  await t.rejects(start(text, source.definition, broken, step, sink.definition, other.definition), {
-    message: 'no such kernel',
-  })
+  // A clock that stands: what has started ends without waiting for a time limit.
+  const config = await configFrom(text, [source.definition, broken, step, sink.definition, other.definition])
+  await t.rejects(startService(config, testEnvironment(manualClock())), { message: 'no such kernel' })
   const warned = text.replace('fail}', 'warn}')
   const { service, lines } = await start(
     warned,

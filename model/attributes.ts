@@ -1,8 +1,9 @@
 import {
   copyBytes,
   type Cursor,
-  readFixed64,
-  readInt64,
+  enter,
+  readDouble,
+  readInteger,
   readText,
   readVarint,
   skipValue,
@@ -28,24 +29,62 @@ export type AttributeValue =
 
 export type Attributes = ReadonlyMap<string, AttributeValue>
 
-/** Reads a KeyValue message (opentelemetry/proto/common/v1: key = 1, value = 2). */
-export function readKeyValue(cursor: Cursor): [key: string, value: AttributeValue] {
+/** Reads all KeyValue fields of that number in a message. Where a key stands twice the first one counts. */
+export function readAttributes(cursor: Cursor, field: number): Attributes {
+  const map = new Map<string, AttributeValue>()
+  const begin = cursor.at
+  let count = 0
+  forEachKeyValue(cursor, field, (key, value) => {
+    map.set(key, value)
+    count++
+  })
+  if (map.size === count) return map
+  cursor.at = begin
+  map.clear()
+  forEachKeyValue(cursor, field, (key, value) => {
+    if (!map.has(key)) map.set(key, value)
+  })
+  return map
+}
+
+function forEachKeyValue(
+  cursor: Cursor,
+  field: number,
+  visit: (key: string, value: AttributeValue) => void,
+): void {
+  const wanted = field * 8 + wireBytes
+  while (cursor.at < cursor.end) {
+    const tag = readVarint(cursor)
+    if (tag === wanted) readKeyValue(cursor, visit)
+    else skipValue(cursor, tag & 7)
+  }
+}
+
+/** Reads the KeyValue message (opentelemetry/proto/common/v1: key = 1, value = 2) whose length stands at the cursor. */
+export function readKeyValue(cursor: Cursor, visit: (key: string, value: AttributeValue) => void): void {
+  const outer = enter(cursor)
   let key = ''
   let value: AttributeValue = null
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
-    if (tag === keyTag) {
-      const length = readVarint(cursor)
-      key = readText(cursor.bytes, cursor.at, cursor.at + length)
-      cursor.at += length
-    } else if (tag === valueTag) value = readAnyValue(nested(cursor), value)
+    if (tag === keyTag) key = readString(cursor)
+    else if (tag === valueTag) value = readAnyValue(cursor, value)
     else skipValue(cursor, tag & 7)
   }
-  return [key, value]
+  cursor.end = outer
+  visit(key, value)
 }
 
 const keyTag = (1 << 3) | wireBytes
 const valueTag = (2 << 3) | wireBytes
+
+/** Reads the text whose length stands at the cursor. */
+export function readString(cursor: Cursor): string {
+  const length = readVarint(cursor)
+  const from = cursor.at
+  cursor.at = from + length
+  return readText(cursor.bytes, from, cursor.at)
+}
 
 /** A cursor over the length-delimited value at the cursor, which is moved past it. */
 export function nested(cursor: Cursor): Cursor {
@@ -56,78 +95,84 @@ export function nested(cursor: Cursor): Cursor {
 }
 
 /**
- * Reads an AnyValue message: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. The last one set wins; `before` is
- * what an earlier part of a split message said, which lists go on with.
+ * Reads the AnyValue message whose length stands at the cursor: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7. The
+ * last one set wins; `before` is what an earlier part of a split message said, which lists go on with.
  */
-export function readAnyValue(cursor: Cursor, before: AttributeValue = null): AttributeValue {
+function readAnyValue(cursor: Cursor, before: AttributeValue): AttributeValue {
+  const outer = enter(cursor)
   let value = before
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     switch (tag) {
-      case (1 << 3) | wireBytes: {
-        const length = readVarint(cursor)
-        value = readText(cursor.bytes, cursor.at, cursor.at + length)
-        cursor.at += length
+      case (1 << 3) | wireBytes:
+        value = readString(cursor)
         break
-      }
       case (2 << 3) | wireVarint:
-        value = readInt64(cursor) !== 0n
+        value = readInteger(cursor) !== 0
         break
-      case (3 << 3) | wireVarint: {
-        const wide = readInt64(cursor)
-        const narrow = Number(wide)
-        value = Number.isSafeInteger(narrow) ? narrow : wide
+      case (3 << 3) | wireVarint:
+        value = readInteger(cursor)
         break
-      }
       case (4 << 3) | wireFixed64:
-        value = doubleOf(readFixed64(cursor.bytes, cursor.at))
+        value = readDouble(cursor.bytes, cursor.at)
         cursor.at += 8
         break
-      case (5 << 3) | wireBytes: {
-        const values = readArray(nested(cursor))
-        value = isArray(value) ? [...value, ...values] : values
-        break
-      }
-      case (6 << 3) | wireBytes: {
-        const pairs = Object.fromEntries(readKeyValueList(nested(cursor)))
-        value = isObject(value) ? { ...value, ...pairs } : pairs
-        break
-      }
-      case (7 << 3) | wireBytes: {
-        const length = readVarint(cursor)
-        value = copyBytes(cursor.bytes, cursor.at, cursor.at + length)
-        cursor.at += length
-        break
-      }
-      case (8 << 3) | wireVarint: // string_value_strindex: of profiles only, elsewhere as if empty
-        skipValue(cursor, wireVarint)
-        value = null
-        break
       default:
-        skipValue(cursor, tag & 7)
+        value = readLargeValue(cursor, tag, value)
     }
   }
+  cursor.end = outer
   return value
+}
+
+/** The kinds of AnyValue that contain others or bytes. */
+function readLargeValue(cursor: Cursor, tag: number, before: AttributeValue): AttributeValue {
+  switch (tag) {
+    case (5 << 3) | wireBytes: {
+      const values = readArray(cursor)
+      return isArray(before) ? [...before, ...values] : values
+    }
+    case (6 << 3) | wireBytes: {
+      const pairs = readKeyValueList(cursor)
+      return isObject(before) ? { ...before, ...pairs } : pairs
+    }
+    case (7 << 3) | wireBytes: {
+      const { bytes, at, end } = nested(cursor)
+      return copyBytes(bytes, at, end)
+    }
+    case (8 << 3) | wireVarint: // string_value_strindex: of profiles only, elsewhere as if empty
+      skipValue(cursor, wireVarint)
+      return null
+    default:
+      skipValue(cursor, tag & 7)
+      return before
+  }
 }
 
 function readArray(cursor: Cursor): AttributeValue[] {
   const values: AttributeValue[] = []
+  const outer = enter(cursor)
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
-    if (tag === keyTag) values.push(readAnyValue(nested(cursor)))
+    if (tag === keyTag) values.push(readAnyValue(cursor, null))
     else skipValue(cursor, tag & 7)
   }
+  cursor.end = outer
   return values
 }
 
-function readKeyValueList(cursor: Cursor): [string, AttributeValue][] {
+function readKeyValueList(cursor: Cursor): { [key: string]: AttributeValue } {
+  const outer = enter(cursor)
+  const object = readObject(cursor, 1)
+  cursor.end = outer
+  return object
+}
+
+/** Reads all KeyValue fields of that number in a message. Where a key stands twice the last one counts. */
+export function readObject(cursor: Cursor, field: number): { [key: string]: AttributeValue } {
   const pairs: [string, AttributeValue][] = []
-  while (cursor.at < cursor.end) {
-    const tag = readVarint(cursor)
-    if (tag === keyTag) pairs.push(readKeyValue(nested(cursor)))
-    else skipValue(cursor, tag & 7)
-  }
-  return pairs
+  forEachKeyValue(cursor, field, (key, value) => pairs.push([key, value]))
+  return Object.fromEntries(pairs)
 }
 
 /** Writes a KeyValue as a length-delimited field of the message being written. */
@@ -169,10 +214,3 @@ function isArray(value: AttributeValue): value is readonly AttributeValue[] {
 function isObject(value: AttributeValue): value is { readonly [key: string]: AttributeValue } {
   return typeof value === 'object' && value !== null && !isArray(value) && !(value instanceof Uint8Array)
 }
-
-function doubleOf(bits: bigint): number {
-  bitsView.setBigUint64(0, bits)
-  return bitsView.getFloat64(0)
-}
-
-const bitsView = new DataView(new ArrayBuffer(8))

@@ -1,7 +1,7 @@
-import { nested } from './attributes.ts'
-import { Envelope, resourceAttributesField, scopeAttributesField } from './resource.ts'
-import { Span } from './span.ts'
-import { concatBytes, type Cursor, readVarint, skipValue, Writer, wireBytes } from './wire.ts'
+import { encodeGroups, readGroups } from './groups.ts'
+import type { Envelope } from './resource.ts'
+import type { Span } from './span.ts'
+import { concatBytes } from './wire.ts'
 
 export type Signal = 'traces' | 'metrics' | 'logs' | 'profiles'
 
@@ -73,7 +73,8 @@ export class Batch {
 
   /** Traces only: empty for other signals. */
   get groups(): readonly SpanGroup[] {
-    return (this.spanGroups ??= this.signal === 'traces' ? this.parts.flatMap(groupsOf) : [])
+    return (this.spanGroups ??=
+      this.signal === 'traces' ? this.parts.flatMap(part => readGroups(part.bytes, part.origin)) : [])
   }
 
   /** How many items each intake has in it. Counted once: every component on the way asks. */
@@ -118,7 +119,7 @@ export class Batch {
     else {
       for (const { resource, scope, spans } of this.groups) {
         size += (resource.bytes?.length ?? 0) + (scope.bytes?.length ?? 0)
-        for (const span of spans) size += span.bytes.length + 4
+        for (const span of spans) size += span.sizeBytes + 4
       }
     }
     return size
@@ -168,101 +169,3 @@ export function groupSpans(
   }
   return groups
 }
-
-/** ExportTraceServiceRequest.resource_spans, ResourceSpans.resource and ScopeSpans.scope */
-const firstTag = (1 << 3) | wireBytes
-/** ResourceSpans.scope_spans and ScopeSpans.spans */
-const secondTag = (2 << 3) | wireBytes
-
-function groupsOf({ bytes, origin }: RequestPart): SpanGroup[] {
-  const groups: SpanGroup[] = []
-  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
-  while (cursor.at < cursor.end) {
-    const tag = readVarint(cursor)
-    if (tag === firstTag) readResourceSpans(nested(cursor), origin, groups)
-    else skipValue(cursor, tag & 7)
-  }
-  return groups
-}
-
-function readResourceSpans(cursor: Cursor, origin: Origin | undefined, groups: SpanGroup[]): void {
-  const { head, items, rest } = readEnvelope(cursor)
-  const resource = new Envelope(head, rest, resourceAttributesField)
-  for (const item of items) {
-    const inner = readEnvelope(item)
-    const scope = new Envelope(inner.head, inner.rest, scopeAttributesField)
-    const spans = inner.items.map(({ bytes, at, end }) => new Span(bytes.subarray(at, end), origin))
-    groups.push({ resource, scope, spans })
-  }
-}
-
-/**
- * ResourceSpans and ScopeSpans alike: field 1 is the head (several of them merge, which for protobuf messages is
- * concatenation), field 2 repeats, the others are kept as they are. Fields may come in any order.
- */
-function readEnvelope(cursor: Cursor): { head: Uint8Array | undefined; items: Cursor[]; rest: Uint8Array } {
-  const heads: Uint8Array[] = []
-  const items: Cursor[] = []
-  const rest: Uint8Array[] = []
-  while (cursor.at < cursor.end) {
-    const start = cursor.at
-    const tag = readVarint(cursor)
-    if (tag === firstTag) {
-      const { bytes, at, end } = nested(cursor)
-      heads.push(bytes.subarray(at, end))
-    } else if (tag === secondTag) items.push(nested(cursor))
-    else {
-      skipValue(cursor, tag & 7)
-      rest.push(cursor.bytes.subarray(start, cursor.at))
-    }
-  }
-  return { head: heads.length > 0 ? concatBytes(heads) : undefined, items, rest: concatBytes(rest) }
-}
-
-interface ResourceBucket {
-  readonly resource: Envelope
-  readonly scopes: ScopeBucket[]
-}
-
-interface ScopeBucket {
-  readonly scope: Envelope
-  readonly spans: (readonly Span[])[]
-}
-
-/** Groups by identity, then by equal bytes, so that what was one ResourceSpans becomes one again. */
-function encodeGroups(groups: readonly SpanGroup[]): Uint8Array {
-  const buckets = new Map<Envelope, ResourceBucket>()
-  for (const { resource, scope, spans } of groups) {
-    let bucket = buckets.get(resource)
-    if (!bucket) {
-      bucket = [...buckets.values()].find(known => known.resource.equals(resource)) ?? {
-        resource,
-        scopes: [],
-      }
-      buckets.set(resource, bucket)
-    }
-    const known = bucket.scopes.find(each => each.scope.equals(scope))
-    if (known) known.spans.push(spans)
-    else bucket.scopes.push({ scope, spans: [spans] })
-  }
-  writer.reset()
-  for (const { resource, scopes } of new Set(buckets.values())) writeResourceSpans(resource, scopes)
-  return writer.finish()
-}
-
-function writeResourceSpans(resource: Envelope, scopes: readonly ScopeBucket[]): void {
-  writer.message(1, () => {
-    if (resource.bytes) writer.bytesField(1, resource.bytes)
-    for (const { scope, spans } of scopes) {
-      writer.message(2, () => {
-        if (scope.bytes) writer.bytesField(1, scope.bytes)
-        for (const list of spans) for (const span of list) writer.bytesField(2, span.bytes)
-        writer.raw(scope.rest)
-      })
-    }
-    writer.raw(resource.rest)
-  })
-}
-
-// Reused: encoding is synchronous.
-const writer = new Writer(64 * 1024)

@@ -1,7 +1,6 @@
-import { type AttributeValue, type Attributes, writeKeyValue } from './attributes.ts'
-import { readAttributes } from './span-reader.ts'
+import { type AttributeValue, type Attributes, readAttributes, writeKeyValue } from './attributes.ts'
 import { copyWithoutKeys } from './span-writer.ts'
-import { copyBytes, equalBytes, Writer } from './wire.ts'
+import { copyBytes, equalBytes, hashBytes, noBytes, Writer } from './wire.ts'
 
 /**
  * A Resource or an InstrumentationScope with the envelope it came in (ResourceSpans, ScopeSpans): the message's bytes, and
@@ -15,6 +14,7 @@ export class Envelope {
   readonly rest: Uint8Array
   private readonly attributesField: number
   private attributeMap: Attributes | undefined
+  private hashOfBytes: number | undefined
 
   constructor(bytes: Uint8Array | undefined, rest: Uint8Array, attributesField: number) {
     this.bytes = bytes
@@ -24,7 +24,9 @@ export class Envelope {
 
   /** By key; the first one where a key stands twice. */
   get attributes(): Attributes {
-    return (this.attributeMap ??= this.bytes ? readAttributes(this.bytes, this.attributesField) : none)
+    return (this.attributeMap ??= this.bytes
+      ? readAttributes({ bytes: this.bytes, at: 0, end: this.bytes.length }, this.attributesField)
+      : none)
   }
 
   attribute(key: string): AttributeValue | undefined {
@@ -40,10 +42,15 @@ export class Envelope {
   /** With attributes set: those of the same key are replaced, new ones come last. */
   with(attributes: Readonly<Record<string, AttributeValue>>): Envelope {
     const writer = new Writer(256)
-    if (this.bytes) copyWithoutKeys(writer, this.bytes, this.attributesField, attributes)
-    for (const [key, value] of Object.entries(attributes))
-      writeKeyValue(writer, this.attributesField, key, value)
+    const field = this.attributesField
+    if (this.bytes) copyWithoutKeys(writer, this.bytes, { field, keys: Object.keys(attributes) })
+    for (const [key, value] of Object.entries(attributes)) writeKeyValue(writer, field, key, value)
     return new Envelope(writer.finish(), this.rest, this.attributesField)
+  }
+
+  /** Equal envelopes have equal hashes. */
+  get hash(): number {
+    return (this.hashOfBytes ??= this.bytes ? hashBytes(this.bytes) : 0)
   }
 
   equals(other: Envelope): boolean {
@@ -66,13 +73,12 @@ export const resourceAttributesField = 1
 export const scopeAttributesField = 3
 
 const none: Attributes = new Map()
-const nothing = new Uint8Array(0)
 
 /** Writes a new Resource. */
 export function createResource(attributes: Iterable<readonly [string, AttributeValue]>): Envelope {
   const writer = new Writer(256)
   for (const [key, value] of attributes) writeKeyValue(writer, resourceAttributesField, key, value)
-  return new Envelope(writer.finish(), nothing, resourceAttributesField)
+  return new Envelope(writer.finish(), noBytes, resourceAttributesField)
 }
 
 /** Writes a new InstrumentationScope. */
@@ -80,5 +86,5 @@ export function createScope(name: string, version = ''): Envelope {
   const writer = new Writer(64)
   writer.stringField(1, name)
   if (version !== '') writer.stringField(2, version)
-  return new Envelope(writer.finish(), nothing, scopeAttributesField)
+  return new Envelope(writer.finish(), noBytes, scopeAttributesField)
 }

@@ -80,3 +80,6 @@ export const fieldNumber = {
   status: 15,
   flags: 16,
 } as const
+
+/** ScopeSpans.spans */
+export const spansField = 2

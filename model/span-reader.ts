@@ -1,10 +1,9 @@
-import { type AttributeValue, type Attributes, nested, readKeyValue } from './attributes.ts'
+import { nested, readObject, readString } from './attributes.ts'
 import { hexOf } from './ids.ts'
 import { fieldNumber, type SpanEvent, type SpanLink, type SpanStatus } from './span-fields.ts'
 import {
   type Cursor,
   readFixed64,
-  readText,
   readVarint,
   skipValue,
   wireBytes,
@@ -12,23 +11,6 @@ import {
   wireFixed64,
   wireVarint,
 } from './wire.ts'
-
-/** Reads all KeyValue fields of that number in a message. */
-export function readAttributes(bytes: Uint8Array, field: number): Attributes {
-  const map = new Map<string, AttributeValue>()
-  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
-  const wanted = field * 8 + wireBytes
-  while (cursor.at < cursor.end) {
-    const tag = readVarint(cursor)
-    if (tag !== wanted) {
-      skipValue(cursor, tag & 7)
-      continue
-    }
-    const [key, value] = readKeyValue(nested(cursor))
-    if (!map.has(key)) map.set(key, value)
-  }
-  return map
-}
 
 /** Where the value of each field lies (text: at its length); -1 where it is absent or empty. `kind` is the value. */
 export interface Offsets {
@@ -43,7 +25,8 @@ export interface Offsets {
   flags: number
 }
 
-export function scan(bytes: Uint8Array): Offsets {
+/** `from` to `to` is a Span message. Offsets count from the begin of `bytes`. */
+export function scan(bytes: Uint8Array, from: number, to: number): Offsets {
   const offsets: Offsets = {
     traceId: -1,
     spanId: -1,
@@ -55,7 +38,7 @@ export function scan(bytes: Uint8Array): Offsets {
     end: -1,
     flags: -1,
   }
-  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
+  const cursor: Cursor = { bytes, at: from, end: to }
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     switch (tag) {
@@ -106,66 +89,57 @@ function idAt(cursor: Cursor, size: number): number {
   return length === size ? at : -1
 }
 
-export function readStatus(bytes: Uint8Array): SpanStatus {
+export function readStatus(span: Cursor): SpanStatus {
   let code = 0
   let message = ''
-  readMessages(bytes, fieldNumber.status, cursor => {
+  readMessages(span, fieldNumber.status, cursor => {
     while (cursor.at < cursor.end) {
       const tag = readVarint(cursor)
-      if (tag === ((2 << 3) | wireBytes)) {
-        const text = nested(cursor)
-        message = readText(text.bytes, text.at, text.end)
-      } else if (tag === ((3 << 3) | wireVarint)) code = readVarint(cursor)
+      if (tag === ((2 << 3) | wireBytes)) message = readString(cursor)
+      else if (tag === ((3 << 3) | wireVarint)) code = readVarint(cursor)
       else skipValue(cursor, tag & 7)
     }
   })
   return { code, message }
 }
 
-export function readMessages<T>(bytes: Uint8Array, field: number, read: (cursor: Cursor) => T): T[] {
+export function readMessages<T>(span: Cursor, field: number, read: (cursor: Cursor) => T): T[] {
   const found: T[] = []
-  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
   const wanted = field * 8 + wireBytes
-  while (cursor.at < cursor.end) {
-    const tag = readVarint(cursor)
-    if (tag === wanted) found.push(read(nested(cursor)))
-    else skipValue(cursor, tag & 7)
+  while (span.at < span.end) {
+    const tag = readVarint(span)
+    if (tag === wanted) found.push(read(nested(span)))
+    else skipValue(span, tag & 7)
   }
   return found
 }
 
 export function readLink(cursor: Cursor): SpanLink {
+  const attributes = readObject({ ...cursor }, 4)
   let traceId = ''
   let spanId = ''
-  const attributes: [string, AttributeValue][] = []
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     if (tag === ((1 << 3) | wireBytes)) traceId = hexRange(nested(cursor))
     else if (tag === ((2 << 3) | wireBytes)) spanId = hexRange(nested(cursor))
-    else if (tag === ((4 << 3) | wireBytes)) {
-      attributes.push(readKeyValue(nested(cursor)))
-    } else skipValue(cursor, tag & 7)
+    else skipValue(cursor, tag & 7)
   }
-  return { traceId, spanId, attributes: Object.fromEntries(attributes) }
+  return { traceId, spanId, attributes }
 }
 
 export function readEvent(cursor: Cursor): SpanEvent {
+  const attributes = readObject({ ...cursor }, 3)
   let timeUnixNano = 0n
   let name = ''
-  const attributes: [string, AttributeValue][] = []
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     if (tag === ((1 << 3) | wireFixed64)) {
       timeUnixNano = readFixed64(cursor.bytes, cursor.at)
       cursor.at += 8
-    } else if (tag === ((2 << 3) | wireBytes)) {
-      const text = nested(cursor)
-      name = readText(text.bytes, text.at, text.end)
-    } else if (tag === ((3 << 3) | wireBytes)) {
-      attributes.push(readKeyValue(nested(cursor)))
-    } else skipValue(cursor, tag & 7)
+    } else if (tag === ((2 << 3) | wireBytes)) name = readString(cursor)
+    else skipValue(cursor, tag & 7)
   }
-  return { timeUnixNano, name, attributes: Object.fromEntries(attributes) }
+  return { timeUnixNano, name, attributes }
 }
 
 function hexRange(cursor: Cursor): string {

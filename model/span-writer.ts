@@ -1,4 +1,4 @@
-import { nested, writeKeyValue } from './attributes.ts'
+import { writeKeyValue } from './attributes.ts'
 import { bytesOfHex } from './ids.ts'
 import {
   fieldNumber,
@@ -8,9 +8,11 @@ import {
   type SpanLink,
   type SpanStatus,
 } from './span-fields.ts'
+import { isText } from './text.ts'
 import {
   type Cursor,
-  readText,
+  enter,
+  type Range,
   readVarint,
   skipValue,
   type Writer,
@@ -78,23 +80,30 @@ function writeStatus(writer: Writer, status: SpanStatus): void {
   })
 }
 
-/** Copies every field that the change does not name, in runs, then writes the changed ones. */
-export function writeChanged(writer: Writer, bytes: Uint8Array, change: SpanChange): void {
-  copyExcept(writer, bytes, (tag, valueAt) => isReplaced(tag, bytes, valueAt, change))
+/** Copies every field of the span that the change does not name, in runs, then writes the changed ones. */
+export function writeChanged(writer: Writer, span: Range, change: SpanChange): void {
+  const { bytes } = span
+  const keys = change.attributes ? Object.keys(change.attributes) : []
+  copyExcept(writer, span, (tag, valueAt) => isReplaced(tag, bytes, valueAt, change, keys))
   if (change.traceId !== undefined) writeId(writer, fieldNumber.traceId, change.traceId)
   if (change.spanId !== undefined) writeId(writer, fieldNumber.spanId, change.spanId)
   if (change.parentSpanId !== undefined) writeId(writer, fieldNumber.parentSpanId, change.parentSpanId)
   if (change.name !== undefined) writer.stringField(fieldNumber.name, change.name)
   if (change.kind !== undefined) writeKind(writer, change.kind)
-  if (change.attributes) {
-    for (const [key, value] of Object.entries(change.attributes)) {
-      if (value !== undefined) writeKeyValue(writer, fieldNumber.attributes, key, value)
-    }
+  for (const key of keys) {
+    const value = change.attributes![key]
+    if (value !== undefined) writeKeyValue(writer, fieldNumber.attributes, key, value)
   }
   for (const link of change.addLinks ?? []) writeLink(writer, link)
 }
 
-function isReplaced(tag: number, bytes: Uint8Array, valueAt: number, change: SpanChange): boolean {
+function isReplaced(
+  tag: number,
+  bytes: Uint8Array,
+  valueAt: number,
+  change: SpanChange,
+  keys: readonly string[],
+): boolean {
   switch (tag >>> 3) {
     case fieldNumber.traceId:
       return change.traceId !== undefined
@@ -107,26 +116,31 @@ function isReplaced(tag: number, bytes: Uint8Array, valueAt: number, change: Spa
     case fieldNumber.kind:
       return change.kind !== undefined
     case fieldNumber.attributes:
-      return change.attributes !== undefined && Object.hasOwn(change.attributes, keyAt(bytes, valueAt))
+      return keys.length > 0 && isKeyIn(keys, bytes, valueAt)
     default:
       return false
   }
 }
 
 /** Copies a message without the KeyValue fields of that number whose key is in `keys`. */
-export function copyWithoutKeys(writer: Writer, bytes: Uint8Array, field: number, keys: object): void {
+export function copyWithoutKeys(
+  writer: Writer,
+  bytes: Uint8Array,
+  { field, keys }: { field: number; keys: readonly string[] },
+): void {
   const wanted = field * 8 + wireBytes
-  copyExcept(writer, bytes, (tag, valueAt) => tag === wanted && Object.hasOwn(keys, keyAt(bytes, valueAt)))
+  const message = { bytes, from: 0, to: bytes.length }
+  copyExcept(writer, message, (tag, valueAt) => tag === wanted && isKeyIn(keys, bytes, valueAt))
 }
 
 /** Copies the fields of a message that are not left out, in runs as long as can be. */
 function copyExcept(
   writer: Writer,
-  bytes: Uint8Array,
+  { bytes, from, to }: Range,
   isLeftOut: (tag: number, valueAt: number) => boolean,
 ): void {
-  const cursor: Cursor = { bytes, at: 0, end: bytes.length }
-  let runStart = 0
+  const cursor: Cursor = { bytes, at: from, end: to }
+  let runStart = from
   while (cursor.at < cursor.end) {
     const fieldStart = cursor.at
     const tag = readVarint(cursor)
@@ -136,19 +150,24 @@ function copyExcept(
     writer.range(bytes, runStart, fieldStart)
     runStart = cursor.at
   }
-  writer.range(bytes, runStart, bytes.length)
+  writer.range(bytes, runStart, to)
 }
 
-/** The key of the KeyValue whose length stands at `at`: the last one, should it be there twice. */
-function keyAt(bytes: Uint8Array, at: number): string {
-  const cursor = nested({ bytes, at, end: bytes.length })
-  let key = ''
+/** Whether the KeyValue whose length stands at `at` has one of these keys; the last one counts, should it have several. */
+function isKeyIn(keys: readonly string[], bytes: Uint8Array, at: number): boolean {
+  const cursor: Cursor = { bytes, at, end: bytes.length }
+  enter(cursor)
+  let from = 0
+  let to = 0
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     if (tag === ((1 << 3) | wireBytes)) {
-      const text = nested(cursor)
-      key = readText(bytes, text.at, text.end)
+      const length = readVarint(cursor)
+      from = cursor.at
+      to = from + length
+      cursor.at = to
     } else skipValue(cursor, tag & 7)
   }
-  return key
+  for (const key of keys) if (isText(bytes, from, to, key)) return true
+  return false
 }

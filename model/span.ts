@@ -1,25 +1,18 @@
-import type { AttributeValue, Attributes } from './attributes.ts'
+import { type AttributeValue, type Attributes, readAttributes, readString } from './attributes.ts'
 import type { Origin } from './batch.ts'
 import { hexOf, isNoId } from './ids.ts'
 import {
   fieldNumber,
+  spansField,
   type SpanChange,
   type SpanEvent,
   type SpanFields,
   type SpanLink,
   type SpanStatus,
 } from './span-fields.ts'
-import {
-  type Offsets,
-  readAttributes,
-  readEvent,
-  readLink,
-  readMessages,
-  readStatus,
-  scan,
-} from './span-reader.ts'
+import { type Offsets, readEvent, readLink, readMessages, readStatus, scan } from './span-reader.ts'
 import { writeChanged, writeSpan } from './span-writer.ts'
-import { copyBytes, readFixed32, readFixed64, readText, readVarint, Writer } from './wire.ts'
+import { copyBytes, type Cursor, readFixed32, readFixed64, Writer } from './wire.ts'
 
 export * from './span-fields.ts'
 
@@ -28,26 +21,39 @@ export * from './span-fields.ts'
  * so far. It never changes: `with` gives another one, which keeps the untouched bytes, in their order.
  */
 export class Span {
-  readonly bytes: Uint8Array
+  /** The buffer in which its bytes lie, `from` to `to`, with others: those of its request, or what else was written at that time. */
+  readonly source: Uint8Array
+  readonly from: number
+  readonly to: number
   /** The intake that brought it; what `with` makes has the same. */
   readonly origin: Origin | undefined
+  private view: Uint8Array | undefined
   private fields: Offsets | undefined
   private traceIdText: string | undefined
   private spanIdText: string | undefined
   private parentText: string | undefined
   private attributeMap: Attributes | undefined
 
-  /** `bytes` must have passed the check of intake (formats/otlp) or come from `create` and `with`. */
-  constructor(bytes: Uint8Array, origin?: Origin) {
-    this.bytes = bytes
+  /** The bytes must have passed the check of intake (formats/otlp) or come from `create` and `with`. They must not change. */
+  constructor(source: Uint8Array, origin?: Origin, from = 0, to = source.length) {
+    this.source = source
     this.origin = origin
+    this.from = from
+    this.to = to
   }
 
   /** Writes a new span. */
   static create(fields: SpanFields, origin?: Origin): Span {
-    scratch.reset()
-    writeSpan(scratch, fields)
-    return new Span(scratch.finish(), origin)
+    return written(writer => writeSpan(writer, fields), origin)
+  }
+
+  get bytes(): Uint8Array {
+    const { source, from, to } = this
+    return (this.view ??= to - from === source.length ? source : source.subarray(from, to))
+  }
+
+  get sizeBytes(): number {
+    return this.to - this.from
   }
 
   /** 32 lower-case hex digits, or '' where there is none. */
@@ -81,27 +87,27 @@ export class Span {
   /** Unix time in ns. */
   get startTimeUnixNano(): bigint {
     const { start } = this.offsets
-    return start < 0 ? 0n : readFixed64(this.bytes, start)
+    return start < 0 ? 0n : readFixed64(this.source, start)
   }
 
   /** Unix time in ns. */
   get endTimeUnixNano(): bigint {
     const { end } = this.offsets
-    return end < 0 ? 0n : readFixed64(this.bytes, end)
+    return end < 0 ? 0n : readFixed64(this.source, end)
   }
 
   get flags(): number {
     const { flags } = this.offsets
-    return flags < 0 ? 0 : readFixed32(this.bytes, flags)
+    return flags < 0 ? 0 : readFixed32(this.source, flags)
   }
 
   get status(): SpanStatus {
-    return readStatus(this.bytes)
+    return readStatus(this.cursor())
   }
 
   /** By key; where a key stands twice the first one counts. Read once, at the first use. */
   get attributes(): Attributes {
-    return (this.attributeMap ??= readAttributes(this.bytes, fieldNumber.attributes))
+    return (this.attributeMap ??= readAttributes(this.cursor(), fieldNumber.attributes))
   }
 
   attribute(key: string): AttributeValue | undefined {
@@ -121,39 +127,40 @@ export class Span {
   }
 
   get links(): SpanLink[] {
-    return readMessages(this.bytes, fieldNumber.links, readLink)
+    return readMessages(this.cursor(), fieldNumber.links, readLink)
   }
 
   get events(): SpanEvent[] {
-    return readMessages(this.bytes, fieldNumber.events, readEvent)
+    return readMessages(this.cursor(), fieldNumber.events, readEvent)
   }
 
   /** A span with other values for what is named; all other bytes stay as they are, unknown fields too. */
   with(change: SpanChange): Span {
-    scratch.reset()
-    writeChanged(scratch, this.bytes, change)
-    return new Span(scratch.finish(), this.origin)
+    const range = { bytes: this.source, from: this.from, to: this.to }
+    return written(writer => writeChanged(writer, range, change), this.origin)
   }
 
   /** The same span with bytes of its own, for those who hold it longer than the request it came in. */
   detached(): Span {
-    if (this.bytes.byteLength === this.bytes.buffer.byteLength) return this
-    return new Span(copyBytes(this.bytes), this.origin)
+    const { source, from, to, origin } = this
+    if (to - from === source.buffer.byteLength) return this
+    return new Span(copyBytes(source, from, to), origin)
   }
 
   private get offsets(): Offsets {
-    return (this.fields ??= scan(this.bytes))
+    return (this.fields ??= scan(this.source, this.from, this.to))
+  }
+
+  private cursor(): Cursor {
+    return { bytes: this.source, at: this.from, end: this.to }
   }
 
   private hexAt(at: number, size: number): string {
-    return at < 0 ? '' : hexOf(this.bytes, at, at + size)
+    return at < 0 ? '' : hexOf(this.source, at, at + size)
   }
 
   private textAt(at: number): string {
-    if (at < 0) return ''
-    const cursor = { bytes: this.bytes, at, end: this.bytes.length }
-    const length = readVarint(cursor)
-    return readText(this.bytes, cursor.at, cursor.at + length)
+    return at < 0 ? '' : readString({ bytes: this.source, at, end: this.to })
   }
 }
 
@@ -161,5 +168,13 @@ function withoutZero(id: string): string {
   return isNoId(id) ? '' : id
 }
 
-// Reused by every create and with: encoding is synchronous, so one is enough.
-const scratch = new Writer(4096)
+/** A span that `write` writes, in a chunk with those written before and after it, each framed as a ScopeSpans frames it. */
+function written(write: (writer: Writer) => void, origin: Origin | undefined): Span {
+  chunk.reset()
+  const size = chunk.message(spansField, () => write(chunk))
+  const { bytes, to } = chunk.keep()
+  return new Span(bytes, origin, to - size, to)
+}
+
+// An ArrayBuffer of its own would cost a span more than to write it. A chunk lives as long as one of its spans.
+const chunk = new Writer(16 * 1024)

@@ -1,0 +1,51 @@
+import { parseArgs } from 'node:util'
+import { model } from './model/index.ts'
+import type { BenchOptions, Part } from './part.ts'
+
+/** Every part by its name, in the order in which they run when none is named. */
+const parts: readonly Part[] = [model]
+
+const usage = `Usage: npm run --silent bench -- [PART…] [options]
+
+Measures Fullspan against what one would use instead. Every figure is taken in turn with its baseline (A B A B …) in the same
+run: the median of several rounds, as it is and as a ratio.
+
+Parts:
+${parts.map(part => `  ${part.name.padEnd(10)}${part.description}`).join('\n')}
+
+Options:
+  --quick        a fast run to see that everything works; its figures mean little
+  --peer PATH    relay: an OpenTelemetry Collector to measure in turn with us
+  --only TEXT    only rows whose name has this in it
+  --help         this text
+`
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      peer: { type: 'string' },
+      only: { type: 'string', default: '' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(usage)
+    return
+  }
+  const unknown = positionals.find(name => !parts.some(part => part.name === name))
+  if (unknown !== undefined) throw new RangeError(`There is no part "${unknown}".\n\n${usage}`)
+  const options: BenchOptions = { isQuick: values.quick, peer: values.peer, only: values.only }
+  for (const part of parts) {
+    if (positionals.length > 0 && !positionals.includes(part.name)) continue
+    await part.run(options, line => process.stdout.write(`${line}\n`))
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}

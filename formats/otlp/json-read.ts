@@ -1,9 +1,12 @@
+import { isUtf8 } from 'node:buffer'
 import type { Signal } from '../../model/batch.ts'
-import { wireBytes, wireFixed32, wireFixed64, wireVarint, Writer } from '../../model/wire.ts'
+import { readText, wireBytes, wireFixed32, wireFixed64, wireVarint, Writer } from '../../model/wire.ts'
 import { exactInteger, integerRange, readBase64, readDouble, readHex } from './json-scalar.ts'
 import {
+  ascii,
   expectEnd,
   type JsonCursor,
+  jsonCursor,
   JsonSyntaxError,
   peek,
   readArray,
@@ -12,6 +15,7 @@ import {
   readString,
   readWord,
   skipJson,
+  textOf,
   unexpected,
 } from './json-text.ts'
 import { type FieldPlan, type MessagePlan, requestPlans, wireTypeOf } from './plan.ts'
@@ -37,8 +41,9 @@ export class JsonMappingError extends Error {
  * text would be guessed at. Throws JsonSyntaxError (also for text that is not UTF-8) or JsonMappingError.
  */
 export function readJsonRequest(signal: Signal, body: Uint8Array): JsonRequest {
+  if (!isUtf8(body)) throw new JsonSyntaxError('the body is not UTF-8')
   const state: ReadState = {
-    cursor: { text: decodeUtf8(body), at: 0 },
+    cursor: jsonCursor(body),
     writer: new Writer(Math.max(1024, body.length >> 1)),
     refusals: createRefusals(),
     isInItem: false,
@@ -46,15 +51,18 @@ export function readJsonRequest(signal: Signal, body: Uint8Array): JsonRequest {
   }
   const plan = requestPlans[signal]
   const keys: string[] = []
-  if (peek(state.cursor) !== '{') throw unexpected(state.cursor, `an ${plan.name} object`)
+  if (peek(state.cursor) !== ascii.openBrace) throw unexpected(state.cursor, `an ${plan.name} object`)
   readObject(state.cursor, key => {
-    keys.push(key)
+    if (keys.length < maximumKeys) keys.push(key)
     readMember(state, plan.byName.get(key), 1)
   })
   expectEnd(state.cursor)
   const strangeKeys = keys.some(key => plan.byName.has(key)) ? [] : keys
   return { bytes: state.writer.finish(), refusals: state.refusals, strangeKeys }
 }
+
+/** Of a request's top level; it has one or two. */
+const maximumKeys = 20
 
 interface ReadState {
   readonly cursor: JsonCursor
@@ -65,54 +73,46 @@ interface ReadState {
   itemProblem: string
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-function decodeUtf8(body: Uint8Array): string {
-  try {
-    return utf8.decode(body)
-  } catch (error) {
-    throw new JsonSyntaxError('the body is not UTF-8', { cause: error })
-  }
-}
-
 function readMember(state: ReadState, field: FieldPlan | undefined, depth: number): void {
   const { cursor } = state
   const first = peek(cursor)
-  if (!field || first === 'n') skipJson(cursor)
+  if (!field || first === ascii.n) skipJson(cursor)
   else if (!field.isRepeated) readValue(state, field, first, depth)
-  else if (first === '[') readArray(cursor, () => readElement(state, field, depth))
+  else if (first === ascii.openBracket) readArray(cursor, () => readElement(state, field, depth))
   else reject(state, field, 'an array')
 }
 
 function readElement(state: ReadState, field: FieldPlan, depth: number): void {
-  const first = peek(state.cursor)
-  if (first !== 'n') {
+  const { cursor, writer } = state
+  const first = peek(cursor)
+  if (first !== ascii.n) {
     readValue(state, field, first, depth)
     return
   }
   // An element that is null keeps its place: senders mean a value that JSON cannot say, such as NaN among bounds.
-  skipJson(state.cursor)
-  if (field.kind === 'double') writeDouble(state.writer, field.number, Number.NaN)
-  else if (field.message?.name === 'AnyValue') state.writer.message(field.number, () => undefined)
-  else if (wireTypeOf(field.kind) !== wireBytes) writeScalar(state, field, '0', '0')
-  else if (field.kind !== 'message') writeScalar(state, field, '', '"')
+  skipJson(cursor)
+  if (field.kind === 'double') writeDouble(writer, field.number, Number.NaN)
+  else if (field.message?.name === 'AnyValue') writer.message(field.number, () => undefined)
+  else if (wireTypeOf(field.kind) !== wireBytes) writeInteger(writer, field, 0n)
+  else if (field.kind !== 'message') writer.stringField(field.number, '')
 }
 
-function readValue(state: ReadState, field: FieldPlan, first: string, depth: number): void {
+function readValue(state: ReadState, field: FieldPlan, first: number, depth: number): void {
   const { cursor } = state
   if (field.message) {
-    if (first !== '{') reject(state, field, 'an object')
+    if (first !== ascii.openBrace) reject(state, field, 'an object')
     else if (depth >= 100) throw new JsonMappingError('messages are nested more than 100 deep')
     else readMessage(state, field, field.message, depth)
     return
   }
-  if (first === '{' || first === '[') {
+  if (first === ascii.openBrace || first === ascii.openBracket) {
     reject(state, field, `a ${field.kind}`)
     return
   }
-  if (first === '"') writeScalar(state, field, readString(cursor), first)
-  else if (first === 't' || first === 'f') writeScalar(state, field, readWord(cursor), first)
-  else writeScalar(state, field, readNumber(cursor), first)
+  if (first === ascii.quote) readString(cursor)
+  else if (first === ascii.t || first === ascii.f) readWord(cursor)
+  else readNumber(cursor)
+  writeScalar(state, field, first)
 }
 
 function readMessage(state: ReadState, field: FieldPlan, plan: MessagePlan, depth: number): void {
@@ -132,35 +132,38 @@ function readMessage(state: ReadState, field: FieldPlan, plan: MessagePlan, dept
   refusals.add(1, state.itemProblem)
 }
 
-/** `first` is the first character of the value: it tells strings, numbers and words apart. */
-function writeScalar(state: ReadState, field: FieldPlan, text: string, first: string): void {
-  const { writer } = state
-  const isString = first === '"'
-  const isWord = first === 't' || first === 'f'
+/** Writes what the cursor passed last. `first`, its first character, tells strings, numbers and words apart. */
+function writeScalar(state: ReadState, field: FieldPlan, first: number): void {
+  const { writer, cursor } = state
+  const { bytes, from, to } = cursor
+  const isString = first === ascii.quote
+  const isWord = first === ascii.t || first === ascii.f
   switch (field.kind) {
     case 'string':
       if (!isString) break
-      writer.stringField(field.number, text)
+      if (cursor.unescaped === undefined) writer.rangeField(field.number, bytes, from, to)
+      else writer.stringField(field.number, cursor.unescaped)
       return
     case 'bytes':
     case 'hex': {
-      const bytes = isString ? (field.kind === 'hex' ? readHex(text) : readBase64(text)) : undefined
-      if (!bytes) break
-      writer.bytesField(field.number, bytes)
+      const read = field.kind === 'hex' ? readHex : readBase64
+      const value = isString ? read(textOf(cursor)) : undefined
+      if (!value) break
+      writer.bytesField(field.number, value)
       return
     }
     case 'bool':
       if (!isWord) break
-      writer.tag(field.number, wireVarint)
-      writer.varint(first === 't' ? 1 : 0)
+      writeInteger(writer, field, first === ascii.t ? 1n : 0n)
       return
     case 'double': {
-      const value = isWord ? undefined : readDouble(text)
+      const value = isWord ? undefined : readDouble(textOf(cursor))
       if (value === undefined) break
       writeDouble(writer, field.number, value)
       return
     }
     default: {
+      const text = textOf(cursor)
       const named = isString ? field.enumValues?.get(text) : undefined
       const value = named === undefined ? (isWord ? undefined : exactInteger(text)) : BigInt(named)
       const [minimum, maximum] = integerRange[field.kind]!
@@ -169,11 +172,8 @@ function writeScalar(state: ReadState, field: FieldPlan, text: string, first: st
       return
     }
   }
-  refuse(
-    state,
-    field,
-    `${expected[field.kind] ?? field.kind}, found ${isString ? `"${text.slice(0, 40)}"` : text}`,
-  )
+  const found = isString ? `"${textOf(cursor).slice(0, 40)}"` : textOf(cursor)
+  refuse(state, field, `${expected[field.kind] ?? field.kind}, found ${found}`)
 }
 
 const expected: Readonly<Record<string, string>> = {
@@ -206,8 +206,9 @@ function writeInteger(writer: Writer, { kind, number }: FieldPlan, value: bigint
 /** Passes a value of the wrong shape. */
 function reject(state: ReadState, field: FieldPlan, wanted: string): void {
   const { cursor } = state
-  const found = cursor.text.slice(cursor.at, cursor.at + 12)
+  const start = cursor.at
   skipJson(cursor)
+  const found = readText(cursor.bytes, start, Math.min(cursor.at, start + 12))
   refuse(state, field, `${wanted}, found ${found}`)
 }
 

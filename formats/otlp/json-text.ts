@@ -1,47 +1,77 @@
-/** A place in JSON text (RFC 8259). The functions below move it on and throw JsonSyntaxError where the text is not JSON. */
+import { readText } from '../../model/wire.ts'
+
+/**
+ * A place in JSON text (RFC 8259) that is UTF-8. The functions below move it on and throw JsonSyntaxError where the text is not
+ * JSON. Strings are given as ranges of the bytes, so that most are never made.
+ */
 export interface JsonCursor {
-  readonly text: string
+  readonly bytes: Uint8Array
   at: number
+  /** Where the last string or number lies, without quotes. */
+  from: number
+  to: number
+  /** The last string, if it has escapes in it. */
+  unescaped: string | undefined
 }
 
 export class JsonSyntaxError extends Error {
   override readonly name = 'JsonSyntaxError'
 }
 
-const quote = 34
-const backslash = 92
+/** Characters that say what follows. */
+export const ascii = {
+  quote: 0x22,
+  comma: 0x2c,
+  minus: 0x2d,
+  colon: 0x3a,
+  openBracket: 0x5b,
+  backslash: 0x5c,
+  closeBracket: 0x5d,
+  f: 0x66,
+  n: 0x6e,
+  t: 0x74,
+  openBrace: 0x7b,
+  closeBrace: 0x7d,
+} as const
 
-/** Moves to the next character that is no white space and gives it; '' at the end. */
-export function peek(cursor: JsonCursor): string {
-  const { text } = cursor
+/** A cursor at the beginning, behind a byte order mark if there is one. */
+export function jsonCursor(bytes: Uint8Array): JsonCursor {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+  return { bytes, at: hasMark ? 3 : 0, from: 0, to: 0, unescaped: undefined }
+}
+
+/** Moves to the next character that is no white space and gives it; -1 at the end. */
+export function peek(cursor: JsonCursor): number {
+  const { bytes } = cursor
   for (;;) {
-    const code = text.charCodeAt(cursor.at)
-    if (code === 32 || code === 10 || code === 13 || code === 9) cursor.at++
-    else return text.charAt(cursor.at)
+    const byte = bytes[cursor.at]
+    if (byte === 32 || byte === 10 || byte === 13 || byte === 9) cursor.at++
+    else return byte ?? -1
   }
 }
 
 /** Passes one character. */
-export function expect(cursor: JsonCursor, wanted: string): void {
-  if (peek(cursor) !== wanted) throw unexpected(cursor, `'${wanted}'`)
+export function expect(cursor: JsonCursor, wanted: number): void {
+  if (peek(cursor) !== wanted) throw unexpected(cursor, `'${String.fromCharCode(wanted)}'`)
   cursor.at++
 }
 
 /** Calls `member` with each key, the cursor before its value, which `member` must pass. */
 export function readObject(cursor: JsonCursor, member: (key: string) => void): void {
-  expect(cursor, '{')
-  if (peek(cursor) === '}') {
+  expect(cursor, ascii.openBrace)
+  if (peek(cursor) === ascii.closeBrace) {
     cursor.at++
     return
   }
   for (;;) {
-    if (peek(cursor) !== '"') throw unexpected(cursor, 'a key')
-    const key = readString(cursor)
-    expect(cursor, ':')
+    if (peek(cursor) !== ascii.quote) throw unexpected(cursor, 'a key')
+    readString(cursor)
+    const key = cursor.unescaped ?? readText(cursor.bytes, cursor.from, cursor.to)
+    expect(cursor, ascii.colon)
     member(key)
-    if (peek(cursor) === ',') cursor.at++
+    if (peek(cursor) === ascii.comma) cursor.at++
     else {
-      expect(cursor, '}')
+      expect(cursor, ascii.closeBrace)
       return
     }
   }
@@ -49,34 +79,45 @@ export function readObject(cursor: JsonCursor, member: (key: string) => void): v
 
 /** Calls `element` with the cursor before each element, which `element` must pass. */
 export function readArray(cursor: JsonCursor, element: () => void): void {
-  expect(cursor, '[')
-  if (peek(cursor) === ']') {
+  expect(cursor, ascii.openBracket)
+  if (peek(cursor) === ascii.closeBracket) {
     cursor.at++
     return
   }
   for (;;) {
     element()
-    if (peek(cursor) === ',') cursor.at++
+    if (peek(cursor) === ascii.comma) cursor.at++
     else {
-      expect(cursor, ']')
+      expect(cursor, ascii.closeBracket)
       return
     }
   }
 }
 
-/** The cursor stands at the opening quote. */
-export function readString(cursor: JsonCursor): string {
-  const { text } = cursor
-  const start = cursor.at + 1
-  for (let at = start; ; at++) {
-    const code = text.charCodeAt(at)
-    if (code === quote) {
+/** Passes a string at whose opening quote the cursor stands. */
+export function readString(cursor: JsonCursor): void {
+  const { bytes } = cursor
+  cursor.unescaped = undefined
+  cursor.from = cursor.at + 1
+  let hasEscapes = false
+  for (let at = cursor.from; ; at++) {
+    const byte = bytes[at]!
+    if (byte === ascii.quote) {
+      cursor.to = at
       cursor.at = at + 1
-      return text.slice(start, at)
+      if (hasEscapes) cursor.unescaped = unescape(cursor)
+      return
     }
-    if (code === backslash) return readEscaped(cursor, start, at)
-    if (!(code >= 32)) throw unexpectedAt(text, at, 'a closed string')
+    if (byte === ascii.backslash) {
+      hasEscapes = true
+      at++
+    } else if (!(byte >= 32)) throw unexpectedAt(bytes, at, 'a closed string')
   }
+}
+
+/** What the cursor passed last, as text. */
+export function textOf(cursor: JsonCursor): string {
+  return cursor.unescaped ?? readText(cursor.bytes, cursor.from, cursor.to)
 }
 
 const escapes: Readonly<Record<string, string>> = {
@@ -90,76 +131,78 @@ const escapes: Readonly<Record<string, string>> = {
   t: '\t',
 }
 
-function readEscaped(cursor: JsonCursor, start: number, firstEscape: number): string {
-  const { text } = cursor
-  const pieces = [text.slice(start, firstEscape)]
-  let runStart = firstEscape
-  for (let at = firstEscape; ;) {
-    const code = text.charCodeAt(at)
-    if (code === quote) {
-      cursor.at = at + 1
-      pieces.push(text.slice(runStart, at))
-      return pieces.join('')
-    }
-    if (!(code >= 32)) throw unexpectedAt(text, at, 'a closed string')
-    if (code !== backslash) {
-      at++
-      continue
-    }
-    pieces.push(text.slice(runStart, at))
-    const letter = text.charAt(at + 1)
-    if (letter === 'u') {
-      const digits = text.slice(at + 2, at + 6)
-      if (!/^[\dA-Fa-f]{4}$/.test(digits)) throw unexpectedAt(text, at, 'four hex digits after \\u')
-      pieces.push(String.fromCharCode(Number.parseInt(digits, 16)))
-      at += 6
-    } else {
-      const plain = escapes[letter]
-      if (plain === undefined) throw unexpectedAt(text, at, 'an escape of JSON')
-      pieces.push(plain)
-      at += 2
-    }
-    runStart = at
+function unescape({ bytes, from, to }: JsonCursor): string {
+  return readText(bytes, from, to).replaceAll(
+    /\\(u[\dA-Fa-f]{4}|[^])?/g,
+    (_all, escape: string | undefined) => {
+      if (escape?.length === 5) return String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+      const plain = escape === undefined ? undefined : escapes[escape]
+      if (plain === undefined) throw unexpectedAt(bytes, from, 'a string with the escapes of JSON')
+      return plain
+    },
+  )
+}
+
+/** Passes a number. */
+export function readNumber(cursor: JsonCursor): void {
+  const { bytes } = cursor
+  let { at } = cursor
+  if (bytes[at] === ascii.minus) at++
+  if (bytes[at] === 0x30) at++
+  else at = digits(cursor, at)
+  if (bytes[at] === 0x2e) at = digits(cursor, at + 1)
+  if (bytes[at] === 0x65 || bytes[at] === 0x45) {
+    at++
+    if (bytes[at] === 0x2b || bytes[at] === ascii.minus) at++
+    at = digits(cursor, at)
   }
+  cursor.unescaped = undefined
+  cursor.from = cursor.at
+  cursor.to = at
+  cursor.at = at
 }
 
-const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const wordPattern = /true|false|null/y
-
-/** The text of a number. */
-export function readNumber(cursor: JsonCursor): string {
-  return readPattern(cursor, numberPattern)
+/** Where the digits from `at` on end; there must be one. */
+function digits(cursor: JsonCursor, at: number): number {
+  const start = at
+  for (;;) {
+    const byte = cursor.bytes[at]!
+    if (!(byte >= 0x30 && byte <= 0x39)) break
+    at++
+  }
+  if (at === start) throw unexpected(cursor, 'a value')
+  return at
 }
 
-/** `true`, `false` or `null`. */
-export function readWord(cursor: JsonCursor): string {
-  return readPattern(cursor, wordPattern)
-}
+const words = ['true', 'false', 'null']
 
-function readPattern(cursor: JsonCursor, pattern: RegExp): string {
-  pattern.lastIndex = cursor.at
-  const [found] = pattern.exec(cursor.text) ?? []
-  if (found === undefined) throw unexpected(cursor, 'a value')
-  cursor.at += found.length
-  return found
+/** Passes `true`, `false` or `null`. */
+export function readWord(cursor: JsonCursor): void {
+  const { bytes, at } = cursor
+  const word = words.find(each => readText(bytes, at, Math.min(bytes.length, at + each.length)) === each)
+  if (word === undefined) throw unexpected(cursor, 'a value')
+  cursor.unescaped = undefined
+  cursor.from = at
+  cursor.to = at + word.length
+  cursor.at = cursor.to
 }
 
 /** Passes a value of any kind. `depth`: how many more levels may open. */
 export function skipJson(cursor: JsonCursor, depth = 500): void {
   if (depth === 0) throw new JsonSyntaxError('the JSON is nested more than 500 deep')
   switch (peek(cursor)) {
-    case '{':
+    case ascii.openBrace:
       readObject(cursor, () => skipJson(cursor, depth - 1))
       return
-    case '[':
+    case ascii.openBracket:
       readArray(cursor, () => skipJson(cursor, depth - 1))
       return
-    case '"':
+    case ascii.quote:
       readString(cursor)
       return
-    case 't':
-    case 'f':
-    case 'n':
+    case ascii.t:
+    case ascii.f:
+    case ascii.n:
       readWord(cursor)
       return
     default:
@@ -169,14 +212,15 @@ export function skipJson(cursor: JsonCursor, depth = 500): void {
 
 /** Nothing but white space may follow. */
 export function expectEnd(cursor: JsonCursor): void {
-  if (peek(cursor) !== '') throw unexpected(cursor, 'the end')
+  if (peek(cursor) !== -1) throw unexpected(cursor, 'the end')
 }
 
 export function unexpected(cursor: JsonCursor, wanted: string): JsonSyntaxError {
-  return unexpectedAt(cursor.text, cursor.at, wanted)
+  return unexpectedAt(cursor.bytes, cursor.at, wanted)
 }
 
-function unexpectedAt(text: string, at: number, wanted: string): JsonSyntaxError {
-  const found = at < text.length ? `'${text.slice(at, at + 12)}'` : 'the end of the text'
-  return new JsonSyntaxError(`expected ${wanted} at character ${at}, found ${found}`)
+function unexpectedAt(bytes: Uint8Array, at: number, wanted: string): JsonSyntaxError {
+  const found =
+    at < bytes.length ? `'${readText(bytes, at, Math.min(bytes.length, at + 12))}'` : 'the end of the text'
+  return new JsonSyntaxError(`expected ${wanted} at byte ${at}, found ${found}`)
 }

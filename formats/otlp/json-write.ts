@@ -1,17 +1,6 @@
 import type { Signal } from '../../model/batch.ts'
-import { hexOf } from '../../model/ids.ts'
-import {
-  concatBytes,
-  type Cursor,
-  readFixed32,
-  readFixed64,
-  readInt64,
-  readText,
-  readVarint,
-  skipValue,
-  wireBytes,
-} from '../../model/wire.ts'
-import { doubleJson } from './json-scalar.ts'
+import { type Cursor, readVarint, skipValue, Writer, wireBytes } from '../../model/wire.ts'
+import { writeScalar } from './json-value.ts'
 import { type FieldPlan, type MessagePlan, requestPlans, wireTypeOf } from './plan.ts'
 
 /**
@@ -20,123 +9,143 @@ import { type FieldPlan, type MessagePlan, requestPlans, wireTypeOf } from './pl
  * of intake.
  */
 export function writeJsonRequest(signal: Signal, bytes: Uint8Array): string {
-  return messageJson(requestPlans[signal], { bytes, at: 0, end: bytes.length })
+  return Buffer.from(writeJsonBytes(signal, bytes)).toString('utf8')
 }
 
-/** What was found of a field: values as JSON; of a message that is no list also where it lies, since parts of it merge. */
-interface Found {
-  readonly values: string[]
-  readonly parts: Uint8Array[]
+/** The same as UTF-8. */
+export function writeJsonBytes(signal: Signal, bytes: Uint8Array): Uint8Array {
+  const writer = new Writer(Math.max(1024, bytes.length * 3))
+  writeMessage(writer, requestPlans[signal], { bytes, at: 0, end: bytes.length }, bytes.length)
+  return writer.finish()
 }
 
-function messageJson(plan: MessagePlan, cursor: Cursor): string {
-  const found: (Found | undefined)[] = []
-  const { bytes, end } = cursor
+const openBrace = 0x7b
+const closeBrace = 0x7d
+const closeBracket = 0x5d
+const comma = 0x2c
+
+/**
+ * Writes a message that ends at `end`, its fields as they come. Where that would not give JSON that says the same (a list in
+ * several places, a field or members of a oneof twice), it begins again in the order of the schema.
+ */
+function writeMessage(writer: Writer, plan: MessagePlan, cursor: Cursor, end: number): void {
+  const [start, mark] = [cursor.at, writer.length]
+  let seen = 0
+  let open: FieldPlan | undefined
+  writer.byte(openBrace)
   while (cursor.at < end) {
     const tag = readVarint(cursor)
-    const wireType = tag & 7
-    const field = tag < 512 ? plan.byNumber[tag >>> 3] : undefined
-    if (!field || !isWireTypeOf(field, wireType)) {
-      skipValue(cursor, wireType)
+    const field = fieldOf(plan, tag)
+    if (!field || isEmptyList(field, tag, cursor)) {
+      skipValue(cursor, tag & 7)
       continue
     }
-    const slot = (found[field.number] ??= { values: [], parts: [] })
-    if (field.oneof !== undefined) forgetSiblings(plan, field, found)
-    if (!field.isRepeated) slot.values.length = 0
-    if (!field.message) {
-      readScalars(field, wireType, cursor, slot.values)
-      continue
+    if (field === open && field.isRepeated) writer.byte(comma)
+    else {
+      if ((seen & field.excludes) !== 0) {
+        cursor.at = start
+        writer.cutTo(mark)
+        writeInOrder(writer, plan, cursor, end)
+        return
+      }
+      if (open?.isRepeated) writer.byte(closeBracket)
+      if (open) writer.byte(comma)
+      writer.raw(field.jsonKey)
+      seen |= 1 << field.number
+      open = field
     }
-    const length = readVarint(cursor)
-    const stop = cursor.at + length
-    if (field.isRepeated) slot.values.push(messageJson(field.message, { bytes, at: cursor.at, end: stop }))
-    else slot.parts.push(bytes.subarray(cursor.at, stop))
-    cursor.at = stop
+    writeValue(writer, field, tag & 7, cursor)
   }
-  return joined(plan, found)
+  if (open?.isRepeated) writer.byte(closeBracket)
+  writer.byte(closeBrace)
 }
 
-function joined(plan: MessagePlan, found: readonly (Found | undefined)[]): string {
-  let json = ''
-  for (const field of plan.fields) {
-    const slot = found[field.number]
-    if (!slot) continue
-    let value = slot.values[0] ?? ''
-    if (field.isRepeated && slot.values.length === 0) continue // packed, with nothing in it
-    if (field.isRepeated) value = `[${slot.values.join(',')}]`
-    else if (field.message) {
-      const merged = concatBytes(slot.parts)
-      value = messageJson(field.message, { bytes: merged, at: 0, end: merged.length })
-    }
-    json += `${json === '' ? '{' : ','}"${field.jsonName}":${value}`
-  }
-  return json === '' ? '{}' : `${json}}`
-}
-
-/** Of a oneof the last member on the wire is the one that counts. */
-function forgetSiblings(plan: MessagePlan, field: FieldPlan, found: (Found | undefined)[]): void {
-  for (const other of plan.fields) {
-    if (other.oneof === field.oneof && other !== field) found[other.number] = undefined
-  }
-}
-
-function isWireTypeOf(field: FieldPlan, wireType: number): boolean {
+/** undefined: not known, or not of the wire type that it is known by. */
+function fieldOf(plan: MessagePlan, tag: number): FieldPlan | undefined {
+  const field = tag < 512 ? plan.byNumber[tag >>> 3] : undefined
+  if (!field) return undefined
+  const wireType = tag & 7
   return wireType === wireTypeOf(field.kind) || (field.isRepeated && wireType === wireBytes)
+    ? field
+    : undefined
+}
+
+function isPacked(field: FieldPlan, wireType: number): boolean {
+  return wireType === wireBytes && wireTypeOf(field.kind) !== wireBytes
+}
+
+function isEmptyList(field: FieldPlan, tag: number, { bytes, at }: Cursor): boolean {
+  return field.isRepeated && isPacked(field, tag & 7) && bytes[at] === 0
 }
 
 /** One value, or all of a packed list. */
-function readScalars(field: FieldPlan, wireType: number, cursor: Cursor, values: string[]): void {
-  if (wireType !== wireBytes || wireTypeOf(field.kind) === wireBytes) {
-    values.push(scalarJson(field, cursor))
+function writeValue(writer: Writer, field: FieldPlan, wireType: number, cursor: Cursor): void {
+  if (!field.message && !isPacked(field, wireType)) {
+    writeScalar(writer, field, cursor)
     return
   }
   const length = readVarint(cursor)
   const stop = cursor.at + length
-  while (cursor.at < stop) values.push(scalarJson(field, cursor))
-}
-
-function scalarJson(field: FieldPlan, cursor: Cursor): string {
-  switch (field.kind) {
-    case 'string':
-    case 'bytes':
-    case 'hex': {
-      const length = readVarint(cursor)
-      const { bytes, at } = cursor
-      cursor.at += length
-      if (field.kind === 'hex') return `"${hexOf(bytes, at, at + length)}"`
-      if (field.kind === 'string') return JSON.stringify(readText(bytes, at, at + length))
-      return `"${Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString('base64')}"`
-    }
-    case 'double':
-    case 'fixed64':
-    case 'sfixed64': {
-      const bits = readFixed64(cursor.bytes, cursor.at)
-      cursor.at += 8
-      if (field.kind === 'double') return doubleJson(doubleOfBits(bits))
-      return `"${field.kind === 'fixed64' ? bits : BigInt.asIntN(64, bits)}"`
-    }
-    case 'fixed32':
-      cursor.at += 4
-      return String(readFixed32(cursor.bytes, cursor.at - 4))
-    case 'bool':
-      return readInt64(cursor) === 0n ? 'false' : 'true'
-    default:
-      return varintJson(field, readInt64(cursor))
+  if (field.message) {
+    writeMessage(writer, field.message, cursor, stop)
+    return
+  }
+  while (cursor.at < stop) {
+    writeScalar(writer, field, cursor)
+    if (cursor.at < stop) writer.byte(comma)
   }
 }
 
-function varintJson({ kind }: FieldPlan, value: bigint): string {
-  if (kind === 'int64') return `"${value}"`
-  if (kind === 'uint64') return `"${BigInt.asUintN(64, value)}"`
-  if (kind === 'uint32') return String(BigInt.asUintN(32, value))
-  if (kind !== 'sint32') return String(BigInt.asIntN(32, value))
-  const zigzag = BigInt.asUintN(32, value)
-  return String((zigzag >> 1n) ^ -(zigzag & 1n))
+interface Place {
+  readonly at: number
+  readonly wireType: number
 }
 
-const bitsView = new DataView(new ArrayBuffer(8))
+/** Lists in one place, of fields and members of a oneof the last one, parts of a message joined. */
+function writeInOrder(writer: Writer, plan: MessagePlan, cursor: Cursor, end: number): void {
+  const places = new Map<number, Place[]>()
+  while (cursor.at < end) {
+    const tag = readVarint(cursor)
+    const field = fieldOf(plan, tag)
+    if (field && !isEmptyList(field, tag, cursor)) {
+      for (const number of places.keys()) {
+        if (number !== field.number && (field.excludes & (1 << number)) !== 0) places.delete(number)
+      }
+      const place = { at: cursor.at, wireType: tag & 7 }
+      const known = places.get(field.number)
+      if (known && (field.isRepeated || field.message)) known.push(place)
+      else places.set(field.number, [place])
+    }
+    skipValue(cursor, tag & 7)
+  }
+  writer.byte(openBrace)
+  let isFirst = true
+  for (const field of plan.fields) {
+    const found = places.get(field.number)
+    if (!found) continue
+    if (!isFirst) writer.byte(comma)
+    isFirst = false
+    writer.raw(field.jsonKey)
+    if (field.message && !field.isRepeated) writeJoined(writer, field.message, cursor.bytes, found)
+    else {
+      for (const [index, { at, wireType }] of found.entries()) {
+        if (index > 0) writer.byte(comma)
+        writeValue(writer, field, wireType, { bytes: cursor.bytes, at, end })
+      }
+    }
+    if (field.isRepeated) writer.byte(closeBracket)
+  }
+  writer.byte(closeBrace)
+}
 
-function doubleOfBits(bits: bigint): number {
-  bitsView.setBigUint64(0, bits)
-  return bitsView.getFloat64(0)
+/** The parts of a message mean what they mean one behind another. */
+function writeJoined(writer: Writer, plan: MessagePlan, bytes: Uint8Array, parts: readonly Place[]): void {
+  const joined = new Writer(1024)
+  for (const { at } of parts) {
+    const cursor = { bytes, at, end: bytes.length }
+    const length = readVarint(cursor)
+    joined.range(bytes, cursor.at, cursor.at + length)
+  }
+  const whole = joined.finish()
+  writeMessage(writer, plan, { bytes: whole, at: 0, end: whole.length }, whole.length)
 }

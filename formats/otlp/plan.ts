@@ -6,7 +6,7 @@ import {
   wireGroupStart,
   wireVarint,
 } from '../../model/wire.ts'
-import { otlpSchemas } from './schema/index.ts'
+import { type MessageSchema, otlpSchemas } from './schema/index.ts'
 import { allSignals } from './signals.ts'
 import type { Signal } from '../../model/batch.ts'
 
@@ -34,8 +34,10 @@ export interface FieldPlan {
   readonly jsonName: string
   readonly kind: FieldKind
   readonly isRepeated: boolean
-  /** Name of the oneof it belongs to, else undefined. */
-  readonly oneof: string | undefined
+  /** Bits of the field numbers that may not come before it in a message that is in order: its own, and those of its oneof. */
+  readonly excludes: number
+  /** `"jsonName":` in ASCII, with the bracket that opens a list. */
+  readonly jsonKey: Uint8Array
   /** Of a `message`. */
   readonly message: MessagePlan | undefined
   /** Of an `enum`: numbers by name. */
@@ -108,7 +110,8 @@ export function planOf(name: string): MessagePlan {
       jsonName,
       kind: isMessage ? 'message' : target ? 'enum' : scalarKind(type, jsonName),
       isRepeated: rule === 'repeated',
-      oneof: Object.entries(schema.oneofs ?? {}).find(([, { oneof }]) => oneof.includes(jsonName))?.[0],
+      excludes: excludesOf(schema, jsonName),
+      jsonKey: Buffer.from(`"${jsonName}":${rule === 'repeated' ? '[' : ''}`),
       message: isMessage ? planOf(type) : undefined,
       enumValues: target && 'values' in target ? new Map(Object.entries(target.values)) : undefined,
     }
@@ -123,6 +126,13 @@ export function planOf(name: string): MessagePlan {
     setActions(actions, field, name)
   }
   return plan
+}
+
+function excludesOf({ fields, oneofs }: MessageSchema, jsonName: string): number {
+  const siblings = Object.values(oneofs ?? {}).find(({ oneof }) => oneof.includes(jsonName))?.oneof ?? [
+    jsonName,
+  ]
+  return siblings.reduce((bits, name) => bits | (1 << fields[name]!.id), 0)
 }
 
 function scalarKind(type: string, jsonName: string): FieldKind {

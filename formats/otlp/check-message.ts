@@ -236,7 +236,7 @@ export function stopOf(bytes: Uint8Array, at: number, end: number): number {
   return length > end - at ? truncated() : at + length
 }
 
-export function passVarint(bytes: Uint8Array, at: number, end: number): number {
+function passVarint(bytes: Uint8Array, at: number, end: number): number {
   const last = Math.min(end, at + 10)
   while (at < last) if (bytes[at++]! < 0x80) return at
   return truncated()

@@ -1,6 +1,6 @@
 /** Length-prefixed messages of gRPC over HTTP/2 (github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), for unary calls. */
 
-export const prefixBytes = 5
+const prefixBytes = 5
 
 export interface Frame {
   readonly isCompressed: boolean

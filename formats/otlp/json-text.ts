@@ -51,7 +51,7 @@ export function peek(cursor: JsonCursor): number {
 }
 
 /** Passes one character. */
-export function expect(cursor: JsonCursor, wanted: number): void {
+function expect(cursor: JsonCursor, wanted: number): void {
   if (peek(cursor) !== wanted) throw unexpected(cursor, `'${String.fromCharCode(wanted)}'`)
   cursor.at++
 }

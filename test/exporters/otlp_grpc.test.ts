@@ -7,11 +7,14 @@ import {
   type ServerUnaryCall,
   status,
 } from '@grpc/grpc-js'
+import { readFileSync } from 'node:fs'
 import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createTcpServer, type Socket } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { configOf } from '../../core/config/check.ts'
 import type { FullspanError } from '../../core/errors.ts'
+import { packageRoot } from '../../core/package-root.ts'
 import otlpGrpc from '../../exporters/otlp_grpc/index.ts'
 import { encodeFrame } from '../../formats/otlp/grpc-framing.ts'
 import { encodeReply } from '../../formats/otlp/reply.ts'
@@ -27,6 +30,7 @@ type Call = ServerUnaryCall<Buffer, Buffer>
 async function backEnd(
   t: Test,
   answer: (call: Call, reply: sendUnaryData<Buffer>) => void,
+  credentials = ServerCredentials.createInsecure(),
 ): Promise<{ address: string; seen: { path: string; bytes: Buffer; metadata: Metadata }[]; server: Server }> {
   const seen: { path: string; bytes: Buffer; metadata: Metadata }[] = []
   const server = new Server({
@@ -51,9 +55,7 @@ async function backEnd(
     server.addService({ Export }, { Export: handler })
   }
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    )
+    server.bindAsync('127.0.0.1:0', credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
   })
   t.teardown(() => server.forceShutdown())
   return { address: `127.0.0.1:${port}`, seen, server }
@@ -243,6 +245,21 @@ t.test('a call that is cancelled ends at once, and a connection that is dead is 
   const sent = failureOf(send(spans(1), cancelled.signal))
   setTimeout(() => cancelled.abort(), 50)
   t.match(await sent, { code: 'OTLP_UNAVAILABLE', remedy: 'retry' })
+})
+
+t.test('speaks TLS to grpc-js, and trusts only whom it was told to', async t => {
+  const folder = join(packageRoot(), 'test/golden/tls')
+  const ca = join(folder, 'cert.pem')
+  const pair = { cert_chain: readFileSync(ca), private_key: readFileSync(join(folder, 'key.pem')) }
+  const { address, seen } = await backEnd(t, fine, ServerCredentials.createSsl(null, [pair]))
+  const trusting = await exporterOf(t, { endpoint: `https://${address}`, tls: { ca_file: ca } })
+  await trusting.send(spans(1))
+  const named = { ca_file: ca, insecure: false, server_name_override: 'localhost' }
+  const renamed = await exporterOf(t, { endpoint: address, tls: named })
+  await renamed.send(spans(1))
+  t.equal(seen.length, 2)
+  const strict = await exporterOf(t, { endpoint: address, tls: { insecure: false } })
+  t.match(await failureOf(strict.send(spans(1))), { remedy: 'retry', message: /certificate/ })
 })
 
 t.test('sends its deadline along', async t => {

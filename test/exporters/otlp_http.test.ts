@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { configOf } from '../../core/config/check.ts'
 import type { FullspanError } from '../../core/errors.ts'
+import { packageRoot } from '../../core/package-root.ts'
 import otlpHttp from '../../exporters/otlp_http/index.ts'
 import { parseRetryAfter } from '../../exporters/otlp_http/retry-after.ts'
 import { readJsonRequest } from '../../formats/otlp/json-read.ts'
@@ -206,6 +210,27 @@ t.test('retries when nobody answers, the connection breaks, or time is up', asyn
   const sent = failureOf(waiting.send(spans(1), cancelled.signal))
   setTimeout(() => cancelled.abort(), 50)
   t.match(await sent, { remedy: 'retry' })
+})
+
+t.test('speaks TLS, and trusts only whom it was told to', async t => {
+  const folder = join(packageRoot(), 'test/golden/tls')
+  const ca = join(folder, 'cert.pem')
+  const server = createTlsServer(
+    { cert: readFileSync(ca), key: readFileSync(join(folder, 'key.pem')) },
+    (request, response) => request.resume().on('end', () => protobuf(response, 200)),
+  )
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const endpoint = `https://127.0.0.1:${(server.address() as { port: number }).port}`
+  const trusting = await exporterOf(t, { endpoint, tls: { ca_file: ca } })
+  await trusting.send(spans(1))
+  const careless = await exporterOf(t, { endpoint, tls: { insecure_skip_verify: true } })
+  await careless.send(spans(1))
+  const strict = await exporterOf(t, { endpoint })
+  t.match(await failureOf(strict.send(spans(1))), { remedy: 'retry', message: /certificate/ })
 })
 
 t.test('reads Retry-After in both forms', t => {

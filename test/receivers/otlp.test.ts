@@ -1,14 +1,25 @@
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
+import {
+  type ChannelCredentials,
+  Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js'
 import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { OTLPTraceExporter as ProtoExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { BatchSpanProcessor, NodeTracerProvider, type SpanExporter } from '@opentelemetry/sdk-trace-node'
+import { readFileSync } from 'node:fs'
 import { connect as connectHttp2, constants } from 'node:http2'
+import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { Answer } from '../../core/component.ts'
 import { configOf } from '../../core/config/check.ts'
+import { packageRoot } from '../../core/package-root.ts'
 import { encodeFrame } from '../../formats/otlp/grpc-framing.ts'
 import { decodeStatus } from '../../formats/otlp/status.ts'
 import type { Batch } from '../../model/batch.ts'
@@ -384,6 +395,92 @@ t.test('stops although senders do not hang up', async t => {
   t.equal(receiver.intakes.length, 1)
 })
 
+t.test('garbage into the ports harms nobody else', async t => {
+  const receiver = await start(t, {
+    http: { max_request_body_size: '1MiB' },
+    grpc: { max_recv_msg_size_mib: 1 },
+  })
+  const idle = [receiver.http, receiver.grpc].flatMap(address => {
+    const [host, port] = address.split(':')
+    return Array.from({ length: 100 }, () => connect({ host: host!, port: Number(port) }))
+  })
+  t.teardown(() => idle.forEach(socket => socket.destroy()))
+  for (const address of [receiver.http, receiver.grpc]) {
+    const [host, port] = address.split(':')
+    for (let seed = 0; seed < 30; seed++) {
+      const rubbish = Buffer.from(
+        Array.from({ length: 2000 }, (_, index) => (seed * 7919 + index * index * 31) % 251),
+      )
+      const socket = connect({ host: host!, port: Number(port) })
+      socket.on('error', () => undefined)
+      socket.resume()
+      socket.end(
+        seed % 2 === 0 ? rubbish : Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), rubbish]),
+      )
+      await new Promise(resolve => socket.once('close', resolve))
+    }
+  }
+  const zeros = Buffer.alloc(64 * 1024 * 1024)
+  const bomb = gzipSync(Buffer.concat([gzipSync(zeros), gzipSync(zeros)]))
+  for (const coding of ['gzip', 'gzip, gzip']) {
+    const body = coding === 'gzip' ? gzipSync(zeros) : bomb
+    const answer = await post(`http://${receiver.http}/v1/traces`, body, {
+      ...protobufType,
+      'content-encoding': coding,
+    })
+    t.equal(answer.status, 413, coding)
+  }
+  const thrice = { ...protobufType, 'content-encoding': 'gzip, gzip, gzip' }
+  t.equal((await post(`http://${receiver.http}/v1/traces`, bomb, thrice)).status, 415)
+  const good = await post(`http://${receiver.http}/v1/traces`, traceRequest([spanFields(1)]), protobufType)
+  t.equal(good.status, 200)
+  t.same(await call(t, receiver.grpc, traceRequest([spanFields(1)])), Buffer.alloc(0))
+  t.equal(receiver.intakes.length, 2)
+})
+
+t.test('speaks TLS, with senders’ certificates where they are asked for', async t => {
+  const certificates = join(packageRoot(), 'test/golden/tls')
+  const tls = { cert_file: join(certificates, 'cert.pem'), key_file: join(certificates, 'key.pem') }
+  const cert = readFileSync(tls.cert_file)
+  const key = readFileSync(tls.key_file)
+  const receiver = await start(t, { grpc: { tls }, http: { tls } })
+  const [, httpPort] = receiver.http.split(':')
+  const options = {
+    port: Number(httpPort),
+    path: '/v1/traces',
+    method: 'POST',
+    headers: protobufType,
+    ca: cert,
+  }
+  t.equal(await secureStatus(options, traceRequest([spanFields(1)])), 200)
+  const secure = credentials.createSsl(cert)
+  t.same(
+    await call(t, receiver.grpc, traceRequest([spanFields(2)]), { credentials: secure }),
+    Buffer.alloc(0),
+  )
+  t.equal(receiver.intakes.length, 2)
+  const mutual = await start(t, { http: { tls: { ...tls, client_ca_file: tls.cert_file } } })
+  const strict = { ...options, port: Number(mutual.http.split(':')[1]) }
+  await t.rejects(secureStatus(strict, traceRequest([spanFields(1)])), 'without a certificate')
+  t.equal(await secureStatus({ ...strict, cert, key }, traceRequest([spanFields(1)])), 200)
+  const bench = receiverBench({ id: 'otlp' })
+  const config = configOf(otlp.schema, { protocols: { http: { tls: { ...tls, key_file: '/nowhere' } } } })
+  await t.rejects(Promise.resolve(otlp.create(config as never, bench.context)), {
+    code: 'TLS_UNREADABLE_FILE',
+  })
+})
+
+function secureStatus(options: RequestOptions, body: Uint8Array): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpsRequest({ host: '127.0.0.1', ...options }, response => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
 const traceMethod = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 const logsMethod = '/opentelemetry.proto.collector.logs.v1.LogsService/Export'
 const metricsMethod = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export'
@@ -393,9 +490,9 @@ function call(
   t: Test,
   address: string,
   message: Uint8Array,
-  options: { path?: string; channel?: object; call?: object } = {},
+  options: { path?: string; channel?: object; call?: object; credentials?: ChannelCredentials } = {},
 ): Promise<Buffer> {
-  const client = new Client(address, credentials.createInsecure(), {
+  const client = new Client(address, options.credentials ?? credentials.createInsecure(), {
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
     ...options.channel,

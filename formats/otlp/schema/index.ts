@@ -6,7 +6,7 @@ import { profileSchemas } from './profiles.ts'
 import { replySchemas } from './replies.ts'
 import { traceSchemas } from './traces.ts'
 
-export type { EnumSchema, FieldSchema, MessageSchema, Schemas } from './field.ts'
+export type { MessageSchema, Schemas } from './field.ts'
 
 /** Every message and enum of OTLP 1.11, by name. */
 export const otlpSchemas: Schemas = {

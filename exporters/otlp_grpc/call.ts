@@ -98,8 +98,7 @@ async function resultOf(
   maximumReplyBytes: number,
 ): Promise<CallResult> {
   // Not RESOURCE_EXHAUSTED, which is the other side's word for a request that is too large.
-  if (isTooLarge)
-    return failure(grpcCode.internal, `the reply is larger than ${maximumReplyBytes} bytes`)
+  if (isTooLarge) return failure(grpcCode.internal, `the reply is larger than ${maximumReplyBytes} bytes`)
   const last = trailers?.['grpc-status'] === undefined ? headers : trailers
   if (last['grpc-status'] === undefined) return withoutStatus(headers, rstCode, error)
   const status = statusOf(last)

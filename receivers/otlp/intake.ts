@@ -1,5 +1,6 @@
 import { Observable, type Subscriber } from 'rxjs'
 import type { Answer, Intake, ReceiverContext } from '../../core/component.ts'
+import { occasionally } from '../../core/log-rate.ts'
 import { checkRequest } from '../../formats/otlp/check.ts'
 import type { Encoding } from '../../formats/otlp/encoding.ts'
 import { type JsonRequest, JsonMappingError, readJsonRequest } from '../../formats/otlp/json-read.ts'
@@ -8,6 +9,7 @@ import { createRefusals, type Refusals } from '../../formats/otlp/refusals.ts'
 import type { PartialSuccess } from '../../formats/otlp/reply.ts'
 import { signalFacts } from '../../formats/otlp/signals.ts'
 import { Batch, type Signal } from '../../model/batch.ts'
+import { copyBytes } from '../../model/wire.ts'
 
 export interface OtlpRequest {
   readonly signal: Signal
@@ -31,6 +33,7 @@ export function createIntake(context: ReceiverContext): {
   readonly intake$: Observable<Intake>
   readonly complete: () => void
 } {
+  const say = occasionally(context.logger, context.clock)
   let subscriber: Subscriber<Intake> | undefined
   const intake$ = new Observable<Intake>(newSubscriber => {
     subscriber = newSubscriber
@@ -39,8 +42,13 @@ export function createIntake(context: ReceiverContext): {
   const takeIn: TakeIn = async request => {
     if (!subscriber) return notStarted
     const ready = prepare(request, context)
-    if (ready.kind !== 'ready') return ready
+    if (ready.kind !== 'ready') {
+      say.warn({ message: ready.message, peer: request.peer }, 'a request was refused as malformed')
+      return ready
+    }
     const { bytes, items, partial } = ready
+    if (partial)
+      say.warn({ ...partial, peer: request.peer }, 'a part of a request was refused, or makes no sense')
     if (items === 0) return { kind: 'taken', partial }
     const answer = await new Promise<Answer>(resolve => {
       const intake = context.intake(origin => Batch.ofRequest(request.signal, bytes, items, origin), {
@@ -57,6 +65,14 @@ export function createIntake(context: ReceiverContext): {
 
 const notStarted: Outcome = { kind: 'refused', reason: 'the receiver is not running', retryAfterMs: 1000 }
 
+/** One reason in the ledger; what is wrong with which item is for the sender and the log. */
+const malformed = 'malformed'
+
+/** A small request is not to keep alive the large buffer that the connection was read into. */
+function withoutSlack(bytes: Uint8Array): Uint8Array {
+  return bytes.length * 2 < bytes.buffer.byteLength ? copyBytes(bytes) : bytes
+}
+
 interface Ready {
   readonly kind: 'ready'
   readonly bytes: Uint8Array
@@ -68,22 +84,25 @@ function prepare(request: OtlpRequest, context: ReceiverContext): Ready | (Outco
   const { signal } = request
   const json = request.encoding === 'json' ? readJson(request) : undefined
   if (typeof json === 'string') {
-    context.refuse(signal, 0, 'not valid OTLP/JSON')
+    context.refuse(signal, 0, malformed)
     return invalid(json)
   }
   const checked = checkRequest(signal, json?.bytes ?? request.bytes)
   const jsonRefusals = json?.refusals ?? createRefusals()
   if (!checked.isUsable) {
-    context.refuse(signal, checked.items + jsonRefusals.items, 'malformed')
+    context.refuse(signal, checked.items + jsonRefusals.items, malformed)
     return invalid(checked.message)
   }
   const refusals = [jsonRefusals, checked.refusals].filter(({ items }) => items > 0)
-  for (const { reasons } of refusals) {
-    for (const [reason, items] of reasons) context.refuse(signal, items, reason)
-  }
-  const { bytes, items } = checked
+  for (const { items } of refusals) context.refuse(signal, items, malformed)
+  const { items } = checked
   if (items === 0 && refusals.length > 0) return invalid(describe(refusals, signal))
-  return { kind: 'ready', bytes, items, partial: partialOf(refusals, signal, json?.strangeKeys ?? []) }
+  return {
+    kind: 'ready',
+    bytes: withoutSlack(checked.bytes),
+    items,
+    partial: partialOf(refusals, signal, json?.strangeKeys ?? []),
+  }
 }
 
 function readJson({ signal, bytes }: OtlpRequest): JsonRequest | string {
@@ -112,7 +131,10 @@ function partialOf(
     return { rejected, message: describe(refusals, signal) }
   }
   if (strangeKeys.length === 0) return undefined
-  const keys = strangeKeys.slice(0, 5).join(', ')
+  const keys = strangeKeys
+    .slice(0, 5)
+    .map(key => key.slice(0, 40))
+    .join(', ')
   const message = `Nothing of this is an ${signalFacts[signal].request}; its keys are: ${keys}.`
   return { rejected: 0, message }
 }

@@ -264,10 +264,8 @@ t.test('HTTP: takes the good spans of a request and says which were refused', as
     receiver.intakes[0]!.batch.groups[0]!.spans.map(({ name }) => name),
     ['span 1', 'span 4'],
   )
-  t.same(
-    receiver.refused.map(({ items }) => items),
-    [1, 1],
-  )
+  t.same(receiver.refused, [{ signal: 'traces', items: 2, reason: 'malformed' }])
+  t.match(receiver.log.at(-1), { level: 'warn', fields: { rejected: 2, peer: /^127/ } })
   const json = {
     resourceSpans: [
       {

@@ -42,12 +42,14 @@ const schema = {
       type: 'string',
       format: 'size',
       default: '64MiB',
+      differs: 'Not in the Collector, which has no limit. OTLP 1.11 wants one.',
       description: 'A batch that is larger before compression is dropped instead of sent.',
     },
     max_response_size: {
       type: 'string',
       format: 'size',
       default: '4MiB',
+      differs: 'Not in the Collector. OTLP 1.11 wants it configurable.',
       description: 'A larger reply is not read; its batch counts as refused.',
     },
     keepalive: {

@@ -48,10 +48,10 @@ export function replyTooLarge(id: string, url: string, maximumBytes: number): Fu
   })
 }
 
-export function noEndpoint(id: string, signal?: Signal): FullspanError {
-  const message =
-    signal === undefined
-      ? `exporters.${id} names no endpoint. Set endpoint, such as http://localhost:4318.`
-      : `exporters.${id} has no URL for ${signal}. Set endpoint or ${signal}_endpoint.`
-  return new FullspanError({ code: 'OTLP_NO_ENDPOINT', remedy: 'fix-config', message })
+export function noEndpoint(id: string, signal: Signal): FullspanError {
+  return new FullspanError({
+    code: 'OTLP_NO_ENDPOINT',
+    remedy: 'fix-config',
+    message: `exporters.${id} has no URL for ${signal}. Set endpoint or ${signal}_endpoint.`,
+  })
 }

@@ -56,12 +56,14 @@ const schema = {
       type: 'string',
       format: 'size',
       default: '64MiB',
+      differs: 'Not in the Collector, which has no limit. OTLP 1.11 wants one.',
       description: 'A batch that is larger before compression is dropped instead of sent.',
     },
     max_response_size: {
       type: 'string',
       format: 'size',
       default: '4MiB',
+      differs: 'Not in the Collector. OTLP 1.11 wants it configurable.',
       description: 'A larger reply is not read; its batch counts as refused.',
     },
     tls: clientTlsSchema,
@@ -77,6 +79,12 @@ export default defineExporter({
   stability: 'alpha',
   signals: ['traces', 'metrics', 'logs', 'profiles'],
   schema,
+  check(config) {
+    if (urlsOf(config).size > 0) return []
+    return [
+      { setting: 'endpoint', message: 'is not set, nor is one for a single signal. Write http://host:4318.' },
+    ]
+  },
   async create(config, context) {
     const tls = await readClientTls(config.tls)
     const pools = new Map<string, Pool>()
@@ -119,7 +127,23 @@ const connectMs = 10_000
 
 type Config = Infer<typeof schema>
 
-/** Only signals that have a URL have a target; no URL at all is a mistake. */
+/** Only signals that have a URL. */
+function urlsOf(config: Config): ReadonlyMap<Signal, URL> {
+  const own: Readonly<Record<Signal, string | undefined>> = {
+    traces: config.traces_endpoint,
+    metrics: config.metrics_endpoint,
+    logs: config.logs_endpoint,
+    profiles: config.profiles_endpoint,
+  }
+  const base = config.endpoint?.replace(/\/+$/, '')
+  const urls = new Map<Signal, URL>()
+  for (const { signal, httpPath } of allSignals) {
+    const text = own[signal] ?? (base === undefined ? undefined : base + httpPath)
+    if (text !== undefined) urls.set(signal, new URL(text))
+  }
+  return urls
+}
+
 function targetsOf(
   config: Config,
   { id }: ExporterContext,
@@ -130,22 +154,10 @@ function targetsOf(
   for (const [name, value] of Object.entries(config.headers)) headers[name.toLowerCase()] = value
   headers['content-type'] = contentTypes[encoding]
   if (config.compression === 'gzip') headers['content-encoding'] = 'gzip'
-  const own: Readonly<Record<Signal, string | undefined>> = {
-    traces: config.traces_endpoint,
-    metrics: config.metrics_endpoint,
-    logs: config.logs_endpoint,
-    profiles: config.profiles_endpoint,
-  }
-  const base = config.endpoint?.replace(/\/+$/, '')
+  const shared = { id, headers, encoding, maximumReplyBytes: config.max_response_size }
   const targets = new Map<Signal, Target>()
-  for (const { signal, httpPath } of allSignals) {
-    const text = own[signal] ?? (base === undefined ? undefined : base + httpPath)
-    if (text === undefined) continue
-    const url = new URL(text)
-    const shared = { id, headers, encoding, maximumReplyBytes: config.max_response_size }
+  for (const [signal, url] of urlsOf(config))
     targets.set(signal, { ...shared, url, pool: poolOf(url.origin) })
-  }
-  if (targets.size === 0) throw noEndpoint(id)
   return targets
 }
 

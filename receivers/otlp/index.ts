@@ -1,5 +1,4 @@
 import { defineReceiver, type ReceiverContext } from '../../core/component.ts'
-import { FullspanError } from '../../core/errors.ts'
 import type { ObjectSchema } from '../../core/schema.ts'
 import { allSignals } from '../../formats/otlp/signals.ts'
 import type { Signal } from '../../model/batch.ts'
@@ -31,6 +30,7 @@ const grpcSchema = {
       minimum: 1,
       maximum: 1024,
       default: 64,
+      differs: '4 in the Collector. OTLP 1.11 recommends 64.',
       description: 'Largest request in MiB, as sent and inflated. Larger ones get RESOURCE_EXHAUSTED.',
     },
     max_concurrent_streams: {
@@ -38,6 +38,7 @@ const grpcSchema = {
       minimum: 1,
       maximum: 1_000_000,
       default: 1000,
+      differs: 'Without limit in the Collector. Every call is a buffer, so it has one here.',
       description: 'Calls at once on one connection.',
     },
     keepalive: {
@@ -83,6 +84,8 @@ const httpSchema = {
       type: 'string',
       format: 'size',
       default: '64MiB',
+      differs:
+        '20 MiB in the Collector, which answers 400 where OTLP 1.11 wants 413. OTLP recommends 64 MiB.',
       description: 'Largest body, as sent and inflated. Larger ones get 413.',
     },
     traces_url_path: path('traces', '/v1/traces'),
@@ -129,8 +132,11 @@ export default defineReceiver({
       },
     },
   },
+  check({ protocols: { grpc, http } }) {
+    if (grpc || http) return []
+    return [{ setting: 'protocols', message: 'names no protocol. Write grpc, http or both under it.' }]
+  },
   async create({ protocols: { grpc, http } }, context) {
-    if (!grpc && !http) throw noProtocol(context.id)
     const { takeIn, intake$, complete } = createIntake(context)
     const shared = { takeIn, logger: context.logger }
     const servers: OpenServer[] = []
@@ -188,12 +194,4 @@ function wantedPaths(
 
 async function closeAll(servers: readonly OpenServer[]): Promise<void> {
   await Promise.all(servers.map(server => server.close()))
-}
-
-function noProtocol(id: string): FullspanError {
-  return new FullspanError({
-    code: 'OTLP_NO_PROTOCOL',
-    remedy: 'fix-config',
-    message: `receivers.${id}.protocols names no protocol. Write grpc, http or both under it.`,
-  })
 }

@@ -13,6 +13,8 @@ import { readJsonRequest } from '../../formats/otlp/json-read.ts'
 import { encodeReply } from '../../formats/otlp/reply.ts'
 import { encodeStatus } from '../../formats/otlp/status.ts'
 import { Batch } from '../../model/batch.ts'
+import otlp from '../../receivers/otlp/index.ts'
+import { configFrom } from '../helpers/environment.ts'
 import { exporterBench } from '../helpers/context.ts'
 import { decodeWith } from '../helpers/otlp-oracle.ts'
 import { logsRequest, metricsRequest, spanFields, traceRequest } from '../helpers/otlp-requests.ts'
@@ -244,7 +246,10 @@ t.test('reads Retry-After in both forms', t => {
 })
 
 t.test('names the key when no endpoint is written', async t => {
-  const bench = exporterBench('otlp_http/2')
-  const created = Promise.resolve(otlpHttp.create(configOf(otlpHttp.schema, {}) as never, bench.context))
-  await t.rejects(created, { code: 'OTLP_NO_ENDPOINT', message: /exporters\.otlp_http\/2/ })
+  const config = (exporter: string) => `
+    receivers: { otlp: { protocols: { http: } } }
+    exporters: { otlp_http: ${exporter} }
+    service: { pipelines: { traces: { receivers: [otlp], exporters: [otlp_http] } } }`
+  await t.rejects(configFrom(config('{}'), [otlp, otlpHttp]), /exporters\.otlp_http\.endpoint is not set/)
+  await t.resolves(configFrom(config('{ traces_endpoint: "http://a:1/b" }'), [otlp, otlpHttp]))
 })

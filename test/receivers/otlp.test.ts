@@ -24,6 +24,8 @@ import { encodeFrame } from '../../formats/otlp/grpc-framing.ts'
 import { decodeStatus } from '../../formats/otlp/status.ts'
 import type { Batch } from '../../model/batch.ts'
 import otlp from '../../receivers/otlp/index.ts'
+import file from '../../exporters/file/index.ts'
+import { configFrom } from '../helpers/environment.ts'
 import { receiverBench, type ReceiverBench } from '../helpers/context.ts'
 import { decodeWith, encodeWith } from '../helpers/otlp-oracle.ts'
 import { logsRequest, metricsRequest, spanFields, traceRequest } from '../helpers/otlp-requests.ts'
@@ -635,9 +637,12 @@ t.test('gRPC: a call past its deadline is told so', async t => {
 })
 
 t.test('names the key when no protocol is written', async t => {
-  const bench = receiverBench({ id: 'otlp' })
-  const config = configOf(otlp.schema, { protocols: {} })
-  await t.rejects(Promise.resolve(otlp.create(config as never, bench.context)), { code: 'OTLP_NO_PROTOCOL' })
+  const config = (protocols: string) => `
+    receivers: { otlp: { protocols: ${protocols} } }
+    exporters: { file: { path: '-' } }
+    service: { pipelines: { traces: { receivers: [otlp], exporters: [file] } } }`
+  await t.rejects(configFrom(config('{}'), [otlp, file]), /receivers\.otlp\.protocols names no protocol/)
+  await t.resolves(configFrom(config('{ http: }'), [otlp, file]))
 })
 
 t.test('profiles are taken, counted by samples', async t => {

@@ -23,7 +23,9 @@ interface Run {
 }
 
 function start(args: readonly string[], env: Record<string, string> = {}): Run {
-  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } })
+  // The test runner loads itself into every process by NODE_OPTIONS, and fails in one that is no longer root.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, main, ...args]
+  const child = spawn('env', command, { env: { ...process.env, ...env } })
   const out = { stdout: '', stderr: '' }
   const watchers = new Set<() => void>()
   child.stdout.on('data', (data: Buffer) => (out.stdout += data.toString()))

@@ -23,6 +23,7 @@ export interface Processes {
   /** For the moment when nothing can be awaited any more. */
   kill(): void
   logOf(name: string): string
+  pidOf(name: string): number
 }
 
 export function createProcesses(directory: string): Processes {
@@ -76,7 +77,7 @@ export function createProcesses(directory: string): Processes {
     return readFileSync(join(directory, `${name}.log`), 'utf8')
   }
 
-  return { start, waitFor, stop, kill, logOf }
+  return { start, waitFor, stop, kill, logOf, pidOf: name => running.get(name)?.pid ?? 0 }
 }
 
 function hasEnded(child: ChildProcess): boolean {

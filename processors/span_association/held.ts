@@ -6,8 +6,6 @@ import { type Span, spanKind } from '../../model/span.ts'
 import type { Exchange } from './exchange.ts'
 import { peerOfServer } from './rules/agreement.ts'
 
-export type Layer = 'app' | 'sys' | 'net'
-
 /** An APP span that waits for its trace, with the keys under which it can be found. */
 export interface AppSpan extends HeldSpan {
   readonly layer: 'app'

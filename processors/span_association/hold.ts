@@ -17,18 +17,22 @@ import { createSpanIndex } from './span-index.ts'
  * has waited `idle_timeout`: if what hangs together with it has waited as long, all of it leaves.
  */
 export function holdTraces(config: Infer<typeof schema>, context: ProcessorContext) {
-  const index = createSpanIndex()
-  const rules = createRules(index)
-  const linking = { rules, memory: createMemory(config.max_remembered), minConfidence: config.min_confidence }
-  const options = {
-    mode: config.mode,
-    unifyTraceIds: config.trace_ids === 'unify',
-    forwardApp: config.forward_app,
-  }
   const metrics = createMetrics(context)
 
   return (input$: Observable<Batch>): Observable<Batch> =>
     new Observable<Batch>(output => {
+      const index = createSpanIndex()
+      const rules = createRules(index)
+      const linking = {
+        rules,
+        memory: createMemory(config.max_remembered),
+        minConfidence: config.min_confidence,
+      }
+      const options = {
+        mode: config.mode,
+        unifyTraceIds: config.trace_ids === 'unify',
+        forwardApp: config.forward_app,
+      }
       /** All that is held, in order of arrival. */
       const alive = new Set<Held>()
       /** What has not been looked at since it came, in order of arrival. */

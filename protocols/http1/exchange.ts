@@ -55,7 +55,7 @@ function setUrl(set: (name: string, value: string) => void, target: string): voi
 }
 
 /** Keys stay, values go: `a=1&b` becomes `a=REDACTED&b`. */
-export function redactQuery(query: string): string {
+function redactQuery(query: string): string {
   return query.slice(0, maximumTextLength).replace(/=[^&;]*/g, '=REDACTED')
 }
 

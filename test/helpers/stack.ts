@@ -21,7 +21,7 @@ export function at(us: number): bigint {
 
 let nextId = 1
 
-export function newSpanId(): string {
+function newSpanId(): string {
   return (nextId++).toString(16).padStart(16, '0')
 }
 
@@ -120,7 +120,7 @@ export function exchange(fields: {
   )
 }
 
-export const stepUs = 10
+const stepUs = 10
 
 const resources = new Map<string, Envelope>()
 

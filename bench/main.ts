@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util'
 import { model } from './model/index.ts'
 import type { BenchOptions, Part } from './part.ts'
+import { relay } from './relay/index.ts'
 
 /** Every part by its name, in the order in which they run when none is named. */
-const parts: readonly Part[] = [model]
+const parts: readonly Part[] = [model, relay]
 
 const usage = `Usage: npm run --silent bench -- [PART…] [options]
 
@@ -16,6 +17,7 @@ ${parts.map(part => `  ${part.name.padEnd(10)}${part.description}`).join('\n')}
 Options:
   --quick        a fast run to see that everything works; its figures mean little
   --peer PATH    relay: an OpenTelemetry Collector to measure in turn with us
+  --profile DIR  relay: writes a CPU profile of Fullspan for each load
   --only TEXT    only rows whose name has this in it
   --help         this text
 `
@@ -26,6 +28,7 @@ async function main(): Promise<void> {
     options: {
       quick: { type: 'boolean', default: false },
       peer: { type: 'string' },
+      profile: { type: 'string' },
       only: { type: 'string', default: '' },
       help: { type: 'boolean', default: false },
     },
@@ -36,7 +39,8 @@ async function main(): Promise<void> {
   }
   const unknown = positionals.find(name => !parts.some(part => part.name === name))
   if (unknown !== undefined) throw new RangeError(`There is no part "${unknown}".\n\n${usage}`)
-  const options: BenchOptions = { isQuick: values.quick, peer: values.peer, only: values.only }
+  const { quick: isQuick, peer, profile, only } = values
+  const options: BenchOptions = { isQuick, peer, profile, only }
   for (const part of parts) {
     if (positionals.length > 0 && !positionals.includes(part.name)) continue
     await part.run(options, line => process.stdout.write(`${line}\n`))

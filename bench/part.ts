@@ -3,6 +3,8 @@ export interface BenchOptions {
   readonly isQuick: boolean
   /** Path of an OpenTelemetry Collector to measure in turn with us. */
   readonly peer: string | undefined
+  /** Folder for CPU profiles of Fullspan. */
+  readonly profile: string | undefined
   /** Only rows whose name contains this. */
   readonly only: string
 }

@@ -24,7 +24,25 @@ t.test('a part that does not exist is an error that names those that do', async 
 
 t.test('model prints each figure with its baseline, their ratio and the goal', async t => {
   const text = await bench('model', '--quick')
-  for (const row of ['count', 'check to the leaves', 'ids and times', 'all attributes', 'change one, encode']) {
+  for (const row of [
+    'count',
+    'check to the leaves',
+    'ids and times',
+    'all attributes',
+    'change one, encode',
+  ]) {
     t.match(text, new RegExp(`^${row} +[\\d,]+ +[\\d,]+ +[\\d.]+× +\\d+×$`, 'm'))
+  }
+})
+
+t.test('relay runs Fullspan and the bare relay, and prints what they cost', async t => {
+  for (const [only, way] of [
+    ['http 8', 'otlp → batch → otlp_http, 8 spans a request'],
+    ['grpc 512', 'otlp → batch → otlp_grpc, 512 spans a request'],
+  ] as const) {
+    const text = await bench('relay', '--quick', '--only', only)
+    t.match(text, `relay: ${way}`)
+    t.match(text, /^Fullspan +[\d,]+ +[\d,]+ .* [\d.]+ % .*\d$/m)
+    t.match(text, /^bare relay +[\d,]+ +[\d.]+× +[\d,]+ .* [\d.]+ % .*\d$/m)
   }
 })

@@ -18,8 +18,12 @@ interface Place {
 export function fullspan(place: Place, profile?: { folder: string; name: string }): RelayCommand {
   const exporter = place.protocol === 'http' ? 'otlp_http' : 'otlp_grpc'
   const config = join(place.folder, `fullspan-${place.protocol}.json`)
-  const metrics = { address: '127.0.0.1:0' }
-  writeFileSync(config, configOf(place, exporter, { logs: { level: 'warn' }, metrics }))
+  const service = {
+    telemetry: { logs: { level: 'warn' }, metrics: { address: '127.0.0.1:0' } },
+    // Another user could not write the profile.
+    ...(profile && process.getuid?.() === 0 && { run_as: 'root' }),
+  }
+  writeFileSync(config, configOf(place, exporter, service))
   const flags = profile
     ? ['--cpu-prof', `--cpu-prof-dir=${profile.folder}`, `--cpu-prof-name=${profile.name}.cpuprofile`]
     : []
@@ -44,18 +48,19 @@ export function collector(place: Place, path: string): RelayCommand {
   const exporter = place.protocol === 'http' ? 'otlphttp' : 'otlp'
   const config = join(place.folder, `collector-${place.protocol}.yaml`)
   // Its page of metrics would need a port of its own; to leave it out costs it nothing.
-  writeFileSync(config, configOf(place, exporter, { logs: { level: 'warn' }, metrics: { level: 'none' } }))
+  const service = { telemetry: { logs: { level: 'warn' }, metrics: { level: 'none' } } }
+  writeFileSync(config, configOf(place, exporter, service))
   return { name: 'Collector', command: path, args: ['--config', config], port: place.port }
 }
 
-function configOf({ protocol, port, target }: Place, exporter: string, telemetry: object): string {
+function configOf({ protocol, port, target }: Place, exporter: string, service: object): string {
   const endpoint = protocol === 'http' ? `http://127.0.0.1:${target}` : `127.0.0.1:${target}`
   return JSON.stringify({
     receivers: { otlp: { protocols: { [protocol]: { endpoint: `127.0.0.1:${port}` } } } },
     processors: { batch: {} },
     exporters: { [exporter]: { endpoint, compression: 'none', tls: { insecure: true } } },
     service: {
-      telemetry,
+      ...service,
       pipelines: { traces: { receivers: ['otlp'], processors: ['batch'], exporters: [exporter] } },
     },
   })

@@ -108,8 +108,31 @@ export class Batch {
 
   /** The batch as an OTLP Export…ServiceRequest. Untouched requests are put one behind another as they came. */
   encode(): Uint8Array {
-    if (this.parts.length > 0) return concatBytes(this.parts.map(part => part.bytes))
-    return encodeGroups(this.groups)
+    return concatBytes(this.encodePieces())
+  }
+
+  /**
+   * What `encode` gives, in pieces to be sent one behind another: untouched requests stay where they are, only small ones are
+   * put together. For who would copy a large batch only to write it to a socket.
+   */
+  encodePieces(): readonly Uint8Array[] {
+    if (this.parts.length === 0) return [encodeGroups(this.groups)]
+    const pieces: Uint8Array[] = []
+    let small: Uint8Array[] = []
+    let smallBytes = 0
+    const join = (): void => {
+      if (small.length > 0) pieces.push(concatBytes(small))
+      small = []
+      smallBytes = 0
+    }
+    for (const { bytes } of this.parts) {
+      if (bytes.length >= pieceBytes) join()
+      small.push(bytes)
+      smallBytes += bytes.length
+      if (smallBytes >= pieceBytes) join()
+    }
+    join()
+    return pieces
   }
 
   /** Bytes that `encode` would give, roughly (envelopes of split groups counted once). */
@@ -147,6 +170,9 @@ export class Batch {
     return pieces
   }
 }
+
+/** From this size on, to write a piece by itself costs less than to copy it. */
+const pieceBytes = 64 * 1024
 
 /** Spans with their resource and scope, in any order, put together into groups by identity. */
 export function groupSpans(

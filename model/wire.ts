@@ -1,3 +1,5 @@
+import { copyBytes } from './bytes.ts'
+
 /**
  * Protobuf's wire format (protobuf.dev/programming-guides/encoding), as far as telemetry needs it: plain functions over a
  * cursor, no message classes. The reading side trusts its bytes: `formats/otlp/check.ts` has seen them to the leaves.
@@ -9,6 +11,7 @@ export const wireGroupStart = 3
 export const wireGroupEnd = 4
 export const wireFixed32 = 5
 
+export * from './bytes.ts'
 export { readText } from './text.ts'
 
 /** A place in bytes. `end` bounds the message being read; who reads a nested one sets it, and sets it back. */
@@ -333,41 +336,6 @@ function putVarint(buffer: Uint8Array, at: number, value: number): number {
   buffer[at++] = value
   return at
 }
-
-/** Joins byte arrays; one alone is given back as it is. */
-export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!
-  let size = 0
-  for (const part of parts) size += part.length
-  if (size === 0) return noBytes
-  const out = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
-}
-
-/** Bytes of their own: Buffer's `slice` shares memory; Uint8Array's copies, at three times the cost of this. */
-export function copyBytes(bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array {
-  const copy = new Uint8Array(to - from)
-  copy.set(bytes.subarray(from, to))
-  return copy
-}
-
-export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a === b || (a.length === b.length && (a.length === 0 || Buffer.compare(a, b) === 0))
-}
-
-/** FNV-1a, 32 bits: equal bytes, equal hash. */
-export function hashBytes(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193)
-  return hash >>> 0
-}
-
-export const noBytes: Uint8Array = new Uint8Array(0)
 
 const utf8 = new TextEncoder()
 const doubleBytes = new Uint8Array(8)

@@ -19,12 +19,12 @@ export interface CallResult {
 
 /**
  * One unary call (gRPC over HTTP/2). Never rejects: what goes wrong with the connection or the stream is a status too, as gRPC's
- * statuscodes.md and http-grpc-status-mapping.md have it.
+ * statuscodes.md and http-grpc-status-mapping.md have it. `frame` is the message with its prefix, in pieces.
  */
 export function unaryCall(
   session: ClientHttp2Session,
   headers: OutgoingHttpHeaders,
-  frame: Uint8Array,
+  frame: readonly Uint8Array[],
   options: { readonly cancelled: AbortSignal; readonly maximumReplyBytes: number },
 ): Promise<CallResult> {
   return new Promise(resolve => {
@@ -59,7 +59,9 @@ export function unaryCall(
     })
     if (options.cancelled.aborted) cancel()
     else options.cancelled.addEventListener('abort', cancel, { once: true })
-    stream.end(frame)
+    stream.cork()
+    for (const piece of frame) stream.write(piece)
+    stream.end()
   })
 }
 

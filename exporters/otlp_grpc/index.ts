@@ -5,10 +5,11 @@ import { clientTlsSchema, readClientTls } from '../../core/delivery/tls.ts'
 import { occasionally } from '../../core/log-rate.ts'
 import type { Infer, ObjectSchema } from '../../core/schema.ts'
 import { gzip } from '../../formats/otlp/compression.ts'
-import { encodeFrame, formatGrpcTimeout } from '../../formats/otlp/grpc-framing.ts'
+import { formatGrpcTimeout, framePrefix } from '../../formats/otlp/grpc-framing.ts'
 import { decodeReply } from '../../formats/otlp/reply.ts'
 import { signalFacts } from '../../formats/otlp/signals.ts'
 import { grpcCode } from '../../formats/otlp/status.ts'
+import { concatBytes, sizeOf } from '../../model/wire.ts'
 import { unaryCall } from './call.ts'
 import { createConnection } from './connection.ts'
 import { failedCall, requestTooLarge } from './errors.ts'
@@ -93,12 +94,12 @@ export default defineExporter({
     return {
       async export(batch, cancelled) {
         if (batch.items === 0) return
-        const plain = batch.encode()
-        if (plain.length > config.max_request_size) {
-          throw requestTooLarge(id, plain.length, config.max_request_size)
-        }
+        const plain = batch.encodePieces()
+        const size = sizeOf(plain)
+        if (size > config.max_request_size) throw requestTooLarge(id, size, config.max_request_size)
         const isCompressed = config.compression === 'gzip'
-        const frame = encodeFrame(isCompressed ? await gzip(plain) : plain, isCompressed)
+        const pieces = isCompressed ? [await gzip(concatBytes(plain))] : plain
+        const frame = [framePrefix(isCompressed ? sizeOf(pieces) : size, isCompressed), ...pieces]
         const options = { cancelled, maximumReplyBytes: config.max_response_size }
         const call = { ...headers, ':path': signalFacts[batch.signal].grpcPath }
         const { status, message } = await unaryCall(connection.session(), call, frame, options)

@@ -1,9 +1,11 @@
+import { Readable } from 'node:stream'
 import type { Pool } from 'undici'
 import { codingsOf, inflate } from '../../formats/otlp/compression.ts'
 import { type Encoding, encodingOf } from '../../formats/otlp/encoding.ts'
 import { decodeReply, type PartialSuccess } from '../../formats/otlp/reply.ts'
 import { decodeStatus } from '../../formats/otlp/status.ts'
 import type { Signal } from '../../model/batch.ts'
+import { sizeOf } from '../../model/wire.ts'
 import { rejected, replyTooLarge, unavailable } from './errors.ts'
 import { parseRetryAfter } from './retry-after.ts'
 
@@ -25,7 +27,11 @@ interface Reply {
 }
 
 /** Sends one request and reads its reply. Throws `retry` where there is none. */
-export async function post(target: Target, body: Uint8Array, cancelled: AbortSignal): Promise<Reply> {
+export async function post(
+  target: Target,
+  pieces: readonly Uint8Array[],
+  cancelled: AbortSignal,
+): Promise<Reply> {
   const { id, url, pool } = target
   try {
     const {
@@ -35,8 +41,8 @@ export async function post(target: Target, body: Uint8Array, cancelled: AbortSig
     } = await pool.request({
       method: 'POST',
       path: url.pathname + url.search,
-      headers: target.headers,
-      body,
+      headers: { ...target.headers, 'content-length': String(sizeOf(pieces)) },
+      body: pieces.length === 1 ? pieces[0]! : Readable.from(pieces),
       signal: cancelled,
     })
     const chunks: Buffer[] = []

@@ -9,6 +9,7 @@ import { contentTypes, type Encoding } from '../../formats/otlp/encoding.ts'
 import { writeJsonBytes } from '../../formats/otlp/json-write.ts'
 import { allSignals } from '../../formats/otlp/signals.ts'
 import type { Batch, Signal } from '../../model/batch.ts'
+import { concatBytes, sizeOf } from '../../model/wire.ts'
 import { noEndpoint, requestTooLarge } from './errors.ts'
 import { post, readReply, type Target } from './exchange.ts'
 
@@ -161,9 +162,15 @@ function targetsOf(
   return targets
 }
 
-async function bodyOf(batch: Batch, { id, encoding }: Target, config: Config): Promise<Uint8Array> {
-  const bytes = batch.encode()
-  const plain = encoding === 'json' ? writeJsonBytes(batch.signal, bytes) : bytes
-  if (plain.length > config.max_request_size) throw requestTooLarge(id, plain.length, config.max_request_size)
-  return config.compression === 'gzip' ? gzip(plain) : plain
+/** In pieces, so that what nobody has to read as a whole is not copied into one. */
+async function bodyOf(
+  batch: Batch,
+  { id, encoding }: Target,
+  config: Config,
+): Promise<readonly Uint8Array[]> {
+  const pieces = batch.encodePieces()
+  const plain = encoding === 'json' ? [writeJsonBytes(batch.signal, concatBytes(pieces))] : pieces
+  const size = sizeOf(plain)
+  if (size > config.max_request_size) throw requestTooLarge(id, size, config.max_request_size)
+  return config.compression === 'gzip' ? [await gzip(concatBytes(plain))] : plain
 }

@@ -13,10 +13,17 @@ export type FrameFault = 'none' | 'several' | 'cut off' | 'too large' | 'bad fla
 /** One message with its prefix, in one piece: HTTP/2 then has one DATA write. */
 export function encodeFrame(bytes: Uint8Array, isCompressed: boolean): Uint8Array {
   const framed = Buffer.allocUnsafe(prefixBytes + bytes.length)
-  framed[0] = isCompressed ? 1 : 0
-  framed.writeUInt32BE(bytes.length, 1)
+  framed.set(framePrefix(bytes.length, isCompressed))
   framed.set(bytes, prefixBytes)
   return framed
+}
+
+/** The prefix of a message of that size. */
+export function framePrefix(sizeBytes: number, isCompressed: boolean): Uint8Array {
+  const prefix = Buffer.allocUnsafe(prefixBytes)
+  prefix[0] = isCompressed ? 1 : 0
+  prefix.writeUInt32BE(sizeBytes, 1)
+  return prefix
 }
 
 /** Collects what arrives in pieces, split anywhere, until the sender is done. */

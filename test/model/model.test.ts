@@ -6,6 +6,8 @@ import { Batch, groupSpans, type SpanGroup } from '../../model/batch.ts'
 import { bytesOfHex, hexOf } from '../../model/ids.ts'
 import { createResource, createScope, type Envelope } from '../../model/resource.ts'
 import { Span, type SpanChange, spanKind } from '../../model/span.ts'
+import { isText, readText } from '../../model/text.ts'
+import { Writer } from '../../model/wire.ts'
 import { checkRequest } from '../../formats/otlp/check.ts'
 import { messages } from '../helpers/otlp-arbitrary.ts'
 import { oracle } from '../helpers/otlp-oracle.ts'
@@ -407,5 +409,74 @@ t.test('hex ids survive both ways', t => {
     }),
   )
   t.pass()
+  t.end()
+})
+
+t.test('what is left of a request is encoded as it would be span by span', t => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { maxLength: 12 }), fc.nat(200), (kept, nameLength) => {
+      const spans = kept.map((_, index) =>
+        Span.create({
+          traceId: '1'.repeat(32),
+          spanId: (index + 1).toString(16).padStart(16, '0'),
+          parentSpanId: '',
+          name: 'n'.repeat(nameLength * (index % 3)),
+          kind: 1,
+          startTimeUnixNano: 1n,
+          endTimeUnixNano: 2n,
+        }),
+      )
+      const whole = Batch.ofGroups([{ resource: createResource([]), scope: createScope('s'), spans }])
+      const request = Batch.ofRequest('traces', whole.encode(), spans.length)
+      const isKept = (_: Span, index: number) => kept[index]!
+      const left = request.groups.map(group => ({ ...group, spans: group.spans.filter(isKept) }))
+      // Bytes of their own have no neighbours to be copied with.
+      const alone = left.map(group => ({ ...group, spans: group.spans.map(span => span.detached()) }))
+      t.same(Batch.ofGroups(left).encode(), Batch.ofGroups(alone).encode())
+    }),
+  )
+  t.end()
+})
+
+t.test('pieces are the encoded batch; a large untouched request is not copied', t => {
+  const request = (size: number) => {
+    const bytes = new Uint8Array(size).fill(size % 251)
+    return Batch.ofRequest('traces', bytes, 1)
+  }
+  const sizes = [10, 20, 100_000, 30, 50_000, 50_000, 40, 70_000]
+  const batch = Batch.merge(sizes.map(request))
+  const pieces = batch.encodePieces()
+  t.same(
+    pieces.map(({ length }) => length),
+    [30, 100_000, 100_030, 40, 70_000],
+  )
+  t.same(Buffer.concat(pieces), Buffer.from(batch.encode()))
+  const large = request(100_000)
+  t.equal(large.encodePieces()[0], large.encode())
+  t.end()
+})
+
+t.test('a text is read the same at first and again, UTF-8 or not', t => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), fc.string({ unit: 'grapheme' }), (bytes, string) => {
+      for (const source of [bytes, Buffer.from(string)]) {
+        const wanted = Buffer.from(source).toString()
+        t.equal(readText(source, 0, source.length), wanted)
+        t.equal(readText(source, 0, source.length), wanted)
+        t.ok(isText(source, 0, source.length, wanted))
+        t.notOk(isText(source, 0, source.length, `${wanted}x`))
+      }
+    }),
+  )
+  t.end()
+})
+
+t.test('a short message at the very end of the buffer keeps its bytes', t => {
+  for (let before = 0; before < 40; before++) {
+    const writer = new Writer(32)
+    writer.raw(new Uint8Array(before))
+    writer.message(1, () => writer.raw(Uint8Array.of(1, 2, 3)))
+    t.same([...writer.finish().subarray(before)], [10, 3, 1, 2, 3])
+  }
   t.end()
 })

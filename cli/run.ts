@@ -6,6 +6,7 @@ import { formatProblem } from '../core/config/problem.ts'
 import type { ServiceConfig } from '../core/config/service-schema.ts'
 import { startService } from '../core/graph/service.ts'
 import type { StopReport } from '../core/graph/stop.ts'
+import { giveHeapHeadroom } from '../core/heap-headroom.ts'
 import { createLogger } from '../core/log.ts'
 import { observeService } from '../core/own-metrics.ts'
 import { packageRoot } from '../core/package-root.ts'
@@ -35,6 +36,7 @@ export async function run(
   const signals = watchSignals(logger, quit)
   let telemetry: Telemetry | undefined
   let release: () => void = () => undefined
+  const stopHeadroom = giveHeapHeadroom(systemClock)
   try {
     const metrics = await startTelemetry(telemetrySettings(own.metrics))
     telemetry = metrics
@@ -56,6 +58,7 @@ export async function run(
     await telemetry?.stop()
     signals.release()
     release()
+    stopHeadroom()
   }
 
   function report({ droppedItems, ledger }: StopReport): number {

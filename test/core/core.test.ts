@@ -2,6 +2,7 @@ import t from 'tap'
 import { createLogger } from '../../core/log.ts'
 import { occasionally } from '../../core/log-rate.ts'
 import { FullspanError } from '../../core/errors.ts'
+import { giveHeapHeadroom, growthPercent } from '../../core/heap-headroom.ts'
 import { createPeers } from '../../core/peers.ts'
 import { packageRoot } from '../../core/package-root.ts'
 import { futureOwner } from '../../core/privileges.ts'
@@ -151,4 +152,26 @@ t.test('with level none nothing listens, and meters work', async t => {
   t.equal(telemetry.address, undefined)
   telemetry.meter('x').createCounter('x').add(1)
   await telemetry.stop()
+})
+
+t.test('a small heap may grow before it is collected, a large one is left to V8', t => {
+  const mebibyte = 1024 * 1024
+  t.equal(growthPercent(20 * mebibyte), 200)
+  t.equal(growthPercent(40 * mebibyte), 100)
+  t.equal(growthPercent(41 * mebibyte), 0)
+  t.equal(growthPercent(5 * mebibyte), 300)
+  const timers = new Set<() => void>()
+  const stop = giveHeapHeadroom({
+    after(_delayMs, callback) {
+      timers.add(callback)
+      return () => timers.delete(callback)
+    },
+  })
+  const [adjust] = timers
+  timers.clear()
+  adjust?.()
+  t.equal(timers.size, 1, 'it looks again and again')
+  stop()
+  t.equal(timers.size, 0)
+  t.end()
 })

@@ -20,7 +20,7 @@ export interface Registry {
   typesOf(kind: Kind): readonly string[]
 }
 
-/** A later definition of the same kind and type replaces an earlier one, so a plugin may stand in for what is built in. */
+/** A later definition of the same kind and type replaces an earlier one. Plugins are not let in under a type that is taken. */
 export function createRegistry(definitions: readonly ComponentDefinition[]): Registry {
   const byName = new Map<string, ComponentDefinition>()
   for (const definition of definitions) {

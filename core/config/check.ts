@@ -42,6 +42,16 @@ export function configOf(schema: ObjectSchema, plain: unknown = {}): Checked['va
   return value
 }
 
+/** Why a schema cannot be used, as the rest of a sentence, or undefined. For what plugins bring. */
+export function compileFault(schema: ObjectSchema): string | undefined {
+  try {
+    compile(schema)
+    return undefined
+  } catch (error) {
+    return `its schema is not valid: ${error instanceof Error ? error.message : String(error)}.`
+  }
+}
+
 function compile(schema: ObjectSchema): ValidateFunction {
   let validate = compiled.get(schema)
   if (!validate) {

@@ -41,12 +41,13 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   for (const setting of sources.settings ?? []) add(nodeOfSetting(setting))
   const merged = root ?? emptyMap({ file: 'config', line: 1, column: 1 })
 
-  const plugins = await loadPlugins(merged, problems)
+  const plugins = await loadPlugins(merged, sources.components, problems)
   const registry = createRegistry([...sources.components, ...plugins])
-  // What could not be read would make everything after it look undefined.
+  // What could not be read would make everything after it look undefined, and a plugin that is missing its components.
   const isReadable = !problems.some(each => ['CONFIG_UNREADABLE', 'CONFIG_SYNTAX'].includes(each.code))
   const { config, problems: found } = resolveConfig(merged, registry)
-  if (isReadable) problems.push(...found)
+  const isMissing = problems.some(each => each.code === 'CONFIG_BAD_PLUGIN')
+  if (isReadable) problems.push(...found.filter(each => !(isMissing && each.code === 'CONFIG_UNKNOWN_TYPE')))
   return { config, root: merged, registry, problems: problems.toSorted(byPlace) }
 }
 

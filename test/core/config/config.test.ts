@@ -326,7 +326,11 @@ t.test('plugins bring components; what is none is a problem', async t => {
   const { config, problems } = await loadConfig({ files: [join(folder, 'config.yaml')], components, env: {} })
   t.ok(config.receivers.has('mine'))
   t.match(problems, [
-    { code: 'CONFIG_BAD_PLUGIN', message: /\.\/bad\.js is not made by/, at: { line: 1, column: 22 } },
+    {
+      code: 'CONFIG_BAD_PLUGIN',
+      message: /\.\/bad\.js cannot be loaded: its default export is not made by/,
+      at: { line: 1, column: 22 },
+    },
     { code: 'CONFIG_BAD_PLUGIN', message: /missing\.js/ },
   ])
 })

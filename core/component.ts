@@ -94,9 +94,13 @@ export interface Refusal {
   readonly retryAfterMs: number
 }
 
-/** One batch in, what becomes of it out. What is missing from the output and was not explained counts as dropped. */
+/**
+ * One batch in, what becomes of it out: the same, another, several, or none. What is missing from the output and was not explained by
+ * `context.drop` or `context.merge` counts as dropped. Called for one batch at a time, in order, also if it returns a promise.
+ */
 export type BatchFunction = (
   batch: Batch,
+  context: ProcessorContext,
 ) => Batch | readonly Batch[] | undefined | Promise<Batch | readonly Batch[] | undefined>
 
 /**

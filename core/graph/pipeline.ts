@@ -120,6 +120,9 @@ async function startProcessor(
   }
   const made = await definition.create(settings, context)
   const common = { stage, logger, input$ }
-  const running = typeof made === 'function' ? runFunction(made, common) : runOperator(made, common)
+  const running =
+    typeof made === 'function'
+      ? runFunction(batch => made(batch, context), common)
+      : runOperator(made, common)
   return { running, stage }
 }

@@ -4,12 +4,13 @@ import type { BatchFunction } from '../component.ts'
 import { failed, type Place, type RunningProcessor, unexplained, unreachable } from './running-processor.ts'
 
 type Result = Batch | readonly Batch[] | undefined
+type Call = (batch: Batch) => ReturnType<BatchFunction>
 
 /**
  * Runs a function for one batch after the other, in order; the next one waits until a promise is settled. A throw drops the batch in
  * hand, and what a call neither returns nor explains counts as dropped.
  */
-export function runFunction(call: BatchFunction, place: Place): RunningProcessor {
+export function runFunction(call: Call, place: Place): RunningProcessor {
   let line: Line | undefined
   const output$ = new Observable<Batch>(output => {
     const current = new Line(call, place, output)
@@ -32,14 +33,14 @@ export function runFunction(call: BatchFunction, place: Place): RunningProcessor
 /** Batches in a line before the function. */
 class Line {
   readonly waiting: Batch[] = []
-  private readonly call: BatchFunction
+  private readonly call: Call
   private readonly place: Place
   private readonly output: Subscriber<Batch>
   private isBusy = false
   private isInputDone = false
   private isAbandoned = false
 
-  constructor(call: BatchFunction, place: Place, output: Subscriber<Batch>) {
+  constructor(call: Call, place: Place, output: Subscriber<Batch>) {
     this.call = call
     this.place = place
     this.output = output

@@ -36,7 +36,7 @@ async function bench(definition: ProcessorDefinition) {
     typeof made === 'function'
       ? (input$: Observable<Batch>) =>
           input$.pipe(
-            concatMap(batch => from(Promise.resolve(made(batch)))),
+            concatMap(batch => from(Promise.resolve(made(batch, processorContext)))),
             concatMap(result => (result === undefined ? [] : 'items' in result ? [result] : result)),
           )
       : made.operator

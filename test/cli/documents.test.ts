@@ -28,7 +28,8 @@ t.test('every whole config in README and docs is valid', async t => {
   let configs = 0
   for (const page of pages) {
     for (const [, text = ''] of readFileSync(join(root, page), 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)) {
-      if (!/^service:/m.test(text)) continue
+      // Those with plugins need their files: test/core/plugins runs that page.
+      if (!/^service:/m.test(text) || /^plugins:/m.test(text)) continue
       configs++
       t.strictSame(await problemsOf(`yaml:${text}`), [], page)
     }

@@ -1,7 +1,7 @@
 import type { Peers } from '../../core/component.ts'
 import type { AppSpan, Held } from './held.ts'
 import type { Rules } from './rules/index.ts'
-import { peerOf, type SpanIndex } from './span-index.ts'
+import type { SpanIndex } from './span-index.ts'
 
 /**
  * Binds a resource to a process where something proves it (design §8): the process wrote a header that names the span; the process
@@ -23,7 +23,7 @@ export function bindByProof(held: Held, index: SpanIndex, rules: Rules, peers: P
     if (writer) bindApp(writer)
     index.appsByParent.get(key)?.forEach(bindApp)
   }
-  if (held.point === 's-p') index.appsByPeer.get(peerOf(held))?.forEach(bindApp)
+  if (held.point === 's-p') index.appsByPeer.get(held.peer)?.forEach(bindApp)
 
   function bindApp(app: AppSpan): void {
     const wrote = app.side === 'client' ? rules.header.writerOf(app) : undefined

@@ -1,18 +1,5 @@
-import { names } from '../../model/attribute-names.ts'
+import type { HeaderContext } from './header-context.ts'
 import type { SightSpan } from './held.ts'
-
-/** What a propagation header in a request names: the span that wrote it. */
-export interface HeaderContext {
-  /** As AppSpan.ownKey. */
-  readonly key: string
-  /** As AppSpan.traceKey. */
-  readonly traceKey: string
-  /** 32 and 16 hex digits for W3C, '' for SkyWalking, whose OTLP ids are a receiver's. */
-  readonly traceId: string
-  readonly spanId: string
-  readonly isSampled: boolean
-  readonly name: 'traceparent' | 'sw8'
-}
 
 /** One request and its response, with every point at which it was seen: joined by sequence numbers. */
 export class Exchange {
@@ -43,8 +30,8 @@ export class Exchange {
     this.members.push(sight)
     this.ordered = undefined
     sight.exchange = this
-    if (this.headers.length === 0) this.headers = headersOf(sight)
-    this.requestId ||= sight.span.text(names.keyRequestId) || sight.span.text(names.keyResponseRequestId)
+    if (this.headers.length === 0) this.headers = sight.headers
+    this.requestId ||= sight.requestId
   }
 
   /** Its sights in the order in which the request passed them. */
@@ -99,40 +86,4 @@ function orderByPath(members: readonly SightSpan[]): SightSpan[] {
 
 function hostOf(members: readonly SightSpan[], points: readonly string[]): string | undefined {
   return members.find(({ point }) => points.includes(point))?.hostId
-}
-
-function headersOf({ span }: SightSpan): HeaderContext[] {
-  const headers: HeaderContext[] = []
-  const w3c = traceparentPattern.exec(span.text(names.keyTraceparent))
-  if (w3c && !isZero(w3c[1]!) && !isZero(w3c[2]!)) {
-    const [, traceId = '', spanId = '', flags = '00'] = w3c
-    headers.push({
-      key: `w3c|${traceId}|${spanId}`,
-      traceKey: `w3c|${traceId}`,
-      traceId,
-      spanId,
-      isSampled: (Number.parseInt(flags, 16) & 1) === 1,
-      name: 'traceparent',
-    })
-  }
-  const sw8 = span.text(names.keySw8).split('/')
-  if (sw8.length === 3) {
-    const [traceId = '', segmentId = '', spanId = ''] = sw8
-    headers.push({
-      key: `sw8|${segmentId}|${spanId}`,
-      traceKey: `sw8|${traceId}`,
-      traceId: '',
-      spanId: '',
-      isSampled: true,
-      name: 'sw8',
-    })
-  }
-  return headers
-}
-
-/** W3C Trace Context §3.2: version, trace-id, parent-id, flags; later versions may append. */
-const traceparentPattern = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
-
-function isZero(hex: string): boolean {
-  return /^0+$/.test(hex)
 }

@@ -2,8 +2,9 @@ import { isNoId } from '../../model/ids.ts'
 import { names } from '../../model/attribute-names.ts'
 import type { SpanGroup } from '../../model/batch.ts'
 import type { Envelope } from '../../model/resource.ts'
-import { type Span, spanKind } from '../../model/span.ts'
+import { Span, spanKind } from '../../model/span.ts'
 import type { Exchange } from './exchange.ts'
+import { type HeaderContext, headersOf } from './header-context.ts'
 import { peerOfServer } from './rules/agreement.ts'
 
 /** An APP span that waits for its trace, with the keys under which it can be found. */
@@ -36,6 +37,15 @@ export interface SightSpan extends HeldSpan {
   readonly responseSeq: number | undefined
   /** SYS: key of the process; '' for NET. */
   readonly process: string
+  /** SYS: the thread that moved the request's first byte. */
+  readonly thread: number | undefined
+  /** `address|port` of the far end of a server's socket; else ''. */
+  readonly peer: string
+  /** Events were lost around it, so what it says of others' absence is worth nothing. */
+  readonly isTouchedByLoss: boolean
+  readonly headers: readonly HeaderContext[]
+  /** X-Request-ID of the request, or of the response where the request has none; else ''. */
+  readonly requestId: string
   readonly hostId: string
   /** Set when it is added to the index. */
   exchange: Exchange | undefined
@@ -69,7 +79,8 @@ export function timeOf(unixNano: bigint): number {
 export function holdSpan(group: SpanGroup, borrowed: Span, arrivedMs: number): Held {
   const span = borrowed.detached()
   const common = {
-    span,
+    // Without what is read of it here: a map of attributes is larger than the span.
+    span: new Span(span.source, span.origin, span.from, span.to),
     resource: group.resource,
     scope: group.scope,
     start: timeOf(span.startTimeUnixNano),
@@ -87,7 +98,9 @@ export function holdSpan(group: SpanGroup, borrowed: Span, arrivedMs: number): H
       point: span.text(names.observationPoint),
       exchangeKey: exchangeKeyOf(span),
       responseSeq: span.number(names.keyResponseSeq),
-      process: layer === 'sys' ? span.text(names.keyProcess) : '',
+      ...factsOfProcess(span, layer),
+      headers: headersOf(span),
+      requestId: span.text(names.keyRequestId) || span.text(names.keyResponseRequestId),
       hostId: group.resource.text(names.hostId),
       exchange: undefined,
     }
@@ -109,6 +122,20 @@ function exchangeKeyOf(span: Span): string {
   // One-way sequence numbers never join without the hash (design §7).
   if (seq !== undefined && responseSeq !== undefined) return `${seq}|${responseSeq}`
   return `alone|${span.spanId}`
+}
+
+function factsOfProcess(
+  span: Span,
+  layer: 'sys' | 'net',
+): Pick<SightSpan, 'process' | 'thread' | 'peer' | 'isTouchedByLoss'> {
+  if (layer === 'net') return { process: '', thread: undefined, peer: '', isTouchedByLoss: false }
+  const incomplete = span.text(names.incomplete)
+  return {
+    process: span.text(names.keyProcess),
+    thread: span.number(names.keyRequestThread),
+    peer: `${span.text(names.networkPeerAddress)}|${span.number(names.networkPeerPort) ?? 0}`,
+    isTouchedByLoss: incomplete !== '' && /gap|lost_events/.test(incomplete),
+  }
 }
 
 type Identity = Pick<

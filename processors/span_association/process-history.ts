@@ -1,4 +1,3 @@
-import { names } from '../../model/attribute-names.ts'
 import type { SightSpan } from './held.ts'
 import { IntervalList } from './interval-list.ts'
 
@@ -27,7 +26,7 @@ export function createProcessHistory(): ProcessHistory {
   const threads = new Map<number, ThreadHistory>()
 
   function addToThread(sight: SightSpan): void {
-    const tid = threadOf(sight)
+    const tid = sight.thread
     if (tid === undefined) return
     let thread = threads.get(tid)
     if (!thread) {
@@ -59,9 +58,4 @@ export function createProcessHistory(): ProcessHistory {
       return served.size > 0 || called.size > 0
     },
   }
-}
-
-/** The thread that moved the request's first byte. */
-export function threadOf({ span }: SightSpan): number | undefined {
-  return span.number(names.keyRequestThread)
 }

@@ -1,4 +1,3 @@
-import { names } from '../../model/attribute-names.ts'
 import { createBindings, type Bindings } from './bindings.ts'
 import { Exchange } from './exchange.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
@@ -79,7 +78,7 @@ export function createSpanIndex(): SpanIndex {
       processes.set(sight.process, history)
     }
     history.add(sight)
-    if (sight.point === 's-p') put(servedByPeer, peerOf(sight), sight)
+    if (sight.point === 's-p') put(servedByPeer, sight.peer, sight)
   }
 
   /** An exchange leaves whole, so what goes with its first sight goes for all. */
@@ -93,7 +92,7 @@ export function createSpanIndex(): SpanIndex {
         take(exchangesByTrace, header.traceKey, exchange)
       }
     }
-    if (sight.point === 's-p') take(servedByPeer, peerOf(sight), sight)
+    if (sight.point === 's-p') take(servedByPeer, sight.peer, sight)
   }
 
   function forgetServedBefore(time: number): void {
@@ -120,11 +119,6 @@ export function createSpanIndex(): SpanIndex {
     processes,
     bindings: createBindings(),
   }
-}
-
-/** `address|port` of the far end of a server's socket. */
-export function peerOf({ span }: SightSpan): string {
-  return `${span.text(names.networkPeerAddress)}|${span.number(names.networkPeerPort) ?? 0}`
 }
 
 function put<T>(map: Map<string, Set<T>>, key: string, value: T): void {

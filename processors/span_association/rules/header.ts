@@ -1,4 +1,5 @@
-import type { Exchange, HeaderContext } from '../exchange.ts'
+import type { Exchange } from '../exchange.ts'
+import type { HeaderContext } from '../header-context.ts'
 import type { AppSpan, SightSpan } from '../held.ts'
 import type { SpanIndex } from '../span-index.ts'
 import { nestByTime } from './nesting.ts'

@@ -1,5 +1,5 @@
 import type { AppSpan, SightSpan } from '../held.ts'
-import { peerOf, type SpanIndex } from '../span-index.ts'
+import type { SpanIndex } from '../span-index.ts'
 import { agree } from './agreement.ts'
 
 /**
@@ -74,7 +74,7 @@ export function sameExchangeRule(
     const consider = (app: AppSpan) => {
       if (app.side === side && !app.isReleased && overlap(app, sight) && !found.includes(app)) found.push(app)
     }
-    if (side === 'server') index.appsByPeer.get(peerOf(sight))?.forEach(consider)
+    if (side === 'server') index.appsByPeer.get(sight.peer)?.forEach(consider)
     for (const resource of index.bindings.resourcesOf(sight.process)) {
       const near = index.appsByResource.get(resource)
       near?.overlapping(sight.start - toleranceNs, sight.end + toleranceNs).forEach(consider)

@@ -1,7 +1,5 @@
-import { names } from '../../../model/attribute-names.ts'
 import type { SightSpan } from '../held.ts'
 import type { IntervalList } from '../interval-list.ts'
-import { threadOf } from '../process-history.ts'
 import type { SpanIndex } from '../span-index.ts'
 
 /**
@@ -24,8 +22,8 @@ export interface ThreadLink {
 export function threadRule(index: SpanIndex): (call: SightSpan) => ThreadLink | undefined {
   return call => {
     const history = index.processes.get(call.process)
-    if (call.point !== 'c-p' || !history || isIncomplete(call)) return undefined
-    const tid = threadOf(call)
+    if (call.point !== 'c-p' || !history || call.isTouchedByLoss) return undefined
+    const tid = call.thread
     if (tid === undefined) return undefined
     const thread = history.threads.get(tid)
     if (!thread) return aloneSinceStart(call, history.served, 'process')
@@ -47,7 +45,7 @@ function aloneSinceStart(
   rule: 'event_loop' | 'process',
 ): ThreadLink | undefined {
   const server = onlyOpen(call, served)
-  if (!server || isIncomplete(server)) return undefined
+  if (!server || server.isTouchedByLoss) return undefined
   const from = Math.min(server.start, call.start - afterworkNs)
   if (served.overlapping(from, call.end).some(other => other !== server)) return undefined
   return { server, rule, confidence: 0.9, evidence: `only request of its ${rule.replace('_', ' ')}` }
@@ -66,11 +64,6 @@ function onlyOpen(call: SightSpan, served: IntervalList<SightSpan>): SightSpan |
  */
 function isMainThread({ process }: SightSpan, tid: number): boolean {
   return process.split('/')[1] === String(tid)
-}
-
-function isIncomplete({ span }: SightSpan): boolean {
-  const reasons = span.text(names.incomplete)
-  return reasons.includes('gap') || reasons.includes('lost_events')
 }
 
 const afterworkNs = 5e6

@@ -10,6 +10,8 @@ import { action, type MessagePlan, planOf } from './plan.ts'
 export let problem = ''
 /** Items (spans, data points, …) that `checkMessage` has passed since `resetItems`. */
 export let items = 0
+/** Since then an attribute was seen that refers to the string table of profiles. */
+export let hasStringIndex = false
 let begin = 0
 let tagValue = 0
 
@@ -21,6 +23,7 @@ const keyValueList = planOf('KeyValueList')
 
 export function resetItems(): void {
   items = 0
+  hasStringIndex = false
 }
 
 export function fail(found: string): false {
@@ -74,6 +77,9 @@ export function passField(
 ): number {
   switch (what) {
     case action.varint:
+      return passVarint(bytes, at, end)
+    case action.stringIndex:
+      hasStringIndex = true
       return passVarint(bytes, at, end)
     case action.fixed64:
       return at + 8 > end ? truncated() : at + 8
@@ -242,7 +248,7 @@ function passVarint(bytes: Uint8Array, at: number, end: number): number {
   return truncated()
 }
 
-/** Reads a tag of up to 32 bits into `tagValue`: the position behind it, or -1. */
+/** Reads a tag of up to 32 bits, in up to five bytes as most decoders want, into `tagValue`: the position behind it, or -1. */
 export function passLongTag(bytes: Uint8Array, at: number, end: number): number {
   let tag = 0
   for (let scale = 1; scale <= 2 ** 28; scale *= 128) {

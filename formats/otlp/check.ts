@@ -4,6 +4,7 @@ import {
   checkKeyValue,
   checkMessage,
   fail,
+  hasStringIndex,
   items,
   longTag,
   passField,
@@ -26,6 +27,8 @@ export type Checked =
       /** Items that are left. */
       readonly items: number
       readonly refusals: Refusals
+      /** An attribute refers to the string table of profiles: no fault, but without meaning in other signals. */
+      readonly hasStringIndex: boolean
     }
   | {
       readonly isUsable: false
@@ -39,10 +42,10 @@ export type Checked =
  * out and counted where its neighbours are intact; other signals pass or fail as a whole.
  */
 export function checkRequest(signal: Signal, bytes: Uint8Array): Checked {
-  if (signal === 'traces') return checkTraces(bytes)
   resetItems()
+  if (signal === 'traces') return checkTraces(bytes)
   if (checkMessage(requestPlans[signal], bytes, 0, bytes.length, 0)) {
-    return { isUsable: true, bytes, items, refusals: createRefusals() }
+    return { isUsable: true, bytes, items, refusals: createRefusals(), hasStringIndex }
   }
   return { isUsable: false, message: `not a valid ${signalFacts[signal].request}: ${problem}`, items }
 }
@@ -73,9 +76,9 @@ function checkTraces(bytes: Uint8Array): Checked {
     const message = `not a valid ExportTraceServiceRequest: ${problem}`
     return { isUsable: false, message, items: good + refusals.items }
   }
-  if (taken.size === 0) return { isUsable: true, bytes, items: good, refusals }
+  if (taken.size === 0) return { isUsable: true, bytes, items: good, refusals, hasStringIndex }
   if (good === 0) return { isUsable: false, message: refusals.describe('spans'), items: refusals.items }
-  return { isUsable: true, bytes: rewritten(bytes, taken), items: good, refusals }
+  return { isUsable: true, bytes: rewritten(bytes, taken), items: good, refusals, hasStringIndex }
 }
 
 function checkResourceSpans(check: TraceCheck, from: number, end: number, tagAt: number): boolean {
@@ -147,6 +150,10 @@ function eachField(
 function checkSpan(bytes: Uint8Array, at: number, end: number): boolean {
   let traceIdAt = -1
   let spanIdAt = -1
+  // Of a field that comes twice the last one counts.
+  let traceIdSize = 0
+  let spanIdSize = 0
+  let parentIdSize = 0
   while (at < end) {
     let tag = bytes[at]!
     if (tag < 0x80) at++
@@ -161,12 +168,14 @@ function checkSpan(bytes: Uint8Array, at: number, end: number): boolean {
       case 34: {
         const stop = stopOf(bytes, at, end)
         if (stop < 0) return false
-        at = valueBegin()
-        const size = tag === 10 ? 16 : 8
-        const found = stop - at
-        if (found !== size && found !== 0) return fail(`${idName(tag)} has ${found} bytes, not ${size}`)
-        if (tag === 10) traceIdAt = found === 0 ? -1 : at
-        else if (tag === 18) spanIdAt = found === 0 ? -1 : at
+        const from = valueBegin()
+        if (tag === 10) {
+          traceIdAt = from
+          traceIdSize = stop - from
+        } else if (tag === 18) {
+          spanIdAt = from
+          spanIdSize = stop - from
+        } else parentIdSize = stop - from
         at = stop
         break
       }
@@ -181,13 +190,13 @@ function checkSpan(bytes: Uint8Array, at: number, end: number): boolean {
         if (at < 0) return false
     }
   }
-  if (traceIdAt < 0 || isZero(bytes, traceIdAt, 16)) return fail('trace_id is missing or all zero')
-  if (spanIdAt < 0 || isZero(bytes, spanIdAt, 8)) return fail('span_id is missing or all zero')
-  return true
-}
-
-function idName(tag: number): string {
-  return tag === 10 ? 'trace_id' : tag === 18 ? 'span_id' : 'parent_span_id'
+  if (traceIdSize === 0) return fail('trace_id is missing or all zero')
+  if (traceIdSize !== 16) return fail(`trace_id has ${traceIdSize} bytes, not 16`)
+  if (spanIdSize === 0) return fail('span_id is missing or all zero')
+  if (spanIdSize !== 8) return fail(`span_id has ${spanIdSize} bytes, not 8`)
+  if (parentIdSize !== 8 && parentIdSize !== 0) return fail(`parent_span_id has ${parentIdSize} bytes, not 8`)
+  if (isZero(bytes, traceIdAt, 16)) return fail('trace_id is missing or all zero')
+  return isZero(bytes, spanIdAt, 8) ? fail('span_id is missing or all zero') : true
 }
 
 function isZero(bytes: Uint8Array, at: number, size: number): boolean {

@@ -172,7 +172,8 @@ function writeScalar(state: ReadState, field: FieldPlan, first: number): void {
       return
     }
   }
-  const found = isString ? `"${textOf(cursor).slice(0, 40)}"` : textOf(cursor)
+  const text = textOf(cursor).slice(0, 40)
+  const found = isString ? `"${text}"` : text
   refuse(state, field, `${expected[field.kind] ?? field.kind}, found ${found}`)
 }
 

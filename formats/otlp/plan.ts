@@ -74,6 +74,8 @@ export const action = {
   traceId: 10,
   /** Empty or 8 bytes. */
   spanId: 11,
+  /** An index into the string table of profiles. */
+  stringIndex: 12,
 } as const
 
 const itemMessages = new Set([
@@ -85,6 +87,8 @@ const itemMessages = new Set([
   'SummaryDataPoint',
   'Sample',
 ])
+/** Of attributes; the other indices are fields of profiles alone. */
+const stringIndices = new Set(['keyStrindex', 'stringValueStrindex'])
 const hexFields = new Set(['traceId', 'spanId', 'parentSpanId'])
 
 const plans = new Map<string, MessagePlan>()
@@ -152,6 +156,7 @@ function setActions(actions: Uint8Array, field: FieldPlan, messageName: string):
 
 function actionOf({ kind, message, jsonName }: FieldPlan, messageName: string): number {
   if (message) return message.name === 'KeyValue' ? action.keyValue : action.message
+  if (stringIndices.has(jsonName)) return action.stringIndex
   if (messageName === 'SpanLink' && kind === 'hex') {
     return jsonName === 'traceId' ? action.traceId : action.spanId
   }

@@ -33,6 +33,13 @@ export interface Status {
   readonly violations?: readonly string[]
 }
 
+/** Text that others wrote, short enough to be a part of an answer: responses are limited (OTLP 1.11 "Response"). */
+export function shorten(text: string): string {
+  return text.length > maximumTextLength ? `${text.slice(0, maximumTextLength)}…` : text
+}
+
+const maximumTextLength = 200
+
 const typeUrl = (name: string) => `type.googleapis.com/google.rpc.${name}`
 
 /** As the body of an HTTP reply, or (protobuf) for `grpc-status-details-bin`. */

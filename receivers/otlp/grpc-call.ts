@@ -7,7 +7,7 @@ import {
   parseGrpcTimeout,
 } from '../../formats/otlp/grpc-framing.ts'
 import { encodeReply } from '../../formats/otlp/reply.ts'
-import { grpcCode, type Status } from '../../formats/otlp/status.ts'
+import { grpcCode, shorten, type Status } from '../../formats/otlp/status.ts'
 import type { GrpcOptions } from './grpc.ts'
 import { fail, succeed } from './grpc-reply.ts'
 import type { Outcome } from './intake.ts'
@@ -22,15 +22,19 @@ export async function serveCall(
   headers: IncomingHttpHeaders,
   options: CallOptions,
 ): Promise<void> {
-  if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) {
-    stream.respond({ ':status': 415, 'content-type': 'text/plain' })
-    stream.end('This port speaks OTLP by gRPC.\n')
+  const { ':method': method, 'content-type': contentType = '' } = headers
+  if (method !== 'POST') {
+    refuse(stream, 405, 'Calls are made by POST.', { allow: 'POST' })
+    return
+  }
+  if (!/^application\/grpc(\+proto)?($|[ ;])/i.test(contentType)) {
+    refuse(stream, 415, 'This port speaks OTLP by gRPC.')
     return
   }
   const path = headers[':path'] ?? ''
   const signal = options.paths.get(path)
   if (signal === undefined) {
-    fail(stream, { code: grpcCode.unimplemented, message: `There is no method ${path} here.` })
+    fail(stream, { code: grpcCode.unimplemented, message: `There is no method ${shorten(path)} here.` })
     return
   }
   if (!startDeadline(stream, headers['grpc-timeout'])) return
@@ -54,12 +58,19 @@ export async function serveCall(
   else fail(stream, outcomeStatus(outcome))
 }
 
+/** What is no gRPC call gets an answer of HTTP. */
+function refuse(stream: ServerHttp2Stream, httpStatus: number, text: string, headers?: object): void {
+  stream.respond({ ':status': httpStatus, 'content-type': 'text/plain', ...headers })
+  stream.end(`${text}\n`)
+  stream.resume()
+}
+
 /** False where the timeout is malformed, and the call is answered. */
 function startDeadline(stream: ServerHttp2Stream, header: string | string[] | undefined): boolean {
   if (header === undefined) return true
   const timeoutMs = parseGrpcTimeout(String(header))
   if (timeoutMs === undefined) {
-    fail(stream, { code: grpcCode.internal, message: `malformed grpc-timeout: ${String(header)}` })
+    fail(stream, { code: grpcCode.internal, message: `malformed grpc-timeout: ${shorten(String(header))}` })
     return false
   }
   if (timeoutMs >= 2 ** 31) return true
@@ -123,7 +134,7 @@ async function inflateFrame(
   }
   const coding = codings[encoding]
   if (!coding) {
-    return { code: grpcCode.unimplemented, message: `grpc-encoding ${encoding} is not known here` }
+    return { code: grpcCode.unimplemented, message: `grpc-encoding ${shorten(encoding)} is not known here` }
   }
   try {
     return await inflate(bytes, [coding], maximumBytes)

@@ -5,7 +5,6 @@ export function readBody(
   request: IncomingMessage,
   maximumBytes: number,
 ): Promise<Uint8Array | 'too large' | 'aborted'> {
-  if (Number(request.headers['content-length'] ?? 0) > maximumBytes) return Promise.resolve('too large')
   return new Promise(resolve => {
     const chunks: Buffer[] = []
     let size = 0
@@ -27,7 +26,7 @@ export function readBody(
 
 /**
  * Reads the rest of a refused body without keeping it, so that the sender gets to read the refusal instead of a reset
- * connection; at most for `drainMs` and as many bytes as a body may have.
+ * connection; at most for `drainMs` and twice as many bytes as a body may have.
  */
 export function discardRest(request: IncomingMessage, maximumBytes: number): void {
   if (request.complete) return
@@ -36,7 +35,7 @@ export function discardRest(request: IncomingMessage, maximumBytes: number): voi
   const timer = setTimeout(() => socket.destroy(), drainMs).unref()
   request.on('data', (chunk: Buffer) => {
     size += chunk.length
-    if (size > maximumBytes) socket.destroy()
+    if (size > 2 * maximumBytes) socket.destroy()
   })
   request.once('end', () => clearTimeout(timer))
   request.once('close', () => clearTimeout(timer))

@@ -1,14 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Logger } from '../../core/component.ts'
-import { BadCodingError, codingsOf, inflate, TooLargeError } from '../../formats/otlp/compression.ts'
+import { BadCodingError, type Coding, inflate, TooLargeError } from '../../formats/otlp/compression.ts'
 import { contentTypes, type Encoding, encodingOf } from '../../formats/otlp/encoding.ts'
 import { encodeReply } from '../../formats/otlp/reply.ts'
 import { encodeStatus, grpcCode, type Status } from '../../formats/otlp/status.ts'
 import type { Signal } from '../../model/batch.ts'
 import { type Cors, type CorsSettings, createCors } from './cors.ts'
 import { discardRest, readBody } from './http-body.ts'
+import { createFaults, rawAnswer } from './http-faults.ts'
+import { badRequest, type Expects, judgeHead, type Refusal, tooLarge } from './http-head.ts'
 import type { TakeIn } from './intake.ts'
 import { listen, type OpenServer, peerOf } from './listen.ts'
 import type { ServerTls } from './tls.ts'
@@ -29,16 +31,24 @@ export interface HttpOptions {
 /** OTLP/HTTP 1.11 on HTTP/1.1: protobuf and JSON, told apart by Content-Type. */
 export async function openHttp(options: HttpOptions): Promise<OpenServer> {
   const exchange: Exchange = { ...options, answerCors: createCors(options.cors), isClosing: false, inHand: 0 }
-  const take = (request: IncomingMessage, response: ServerResponse) => {
-    answer(exchange, request, response).catch((error: unknown) => {
+  const faults = createFaults()
+  const take = (request: IncomingMessage, response: ServerResponse, expects: Expects = 'nothing') => {
+    faults.watch(request, response)
+    answer(exchange, request, response, expects).catch((error: unknown) => {
       options.logger.error({ err: error }, 'an OTLP/HTTP request failed')
       if (!response.headersSent)
         replyStatus(exchange, response, 500, 'json', { code: grpcCode.internal, message: 'internal error' })
     })
   }
-  const server = options.tls ? createTlsServer(options.tls, take) : createServer(take)
+  const settings = { requireHostHeader: false } // answered here, with a Status
+  const server = options.tls
+    ? createTlsServer({ ...options.tls, ...settings }, take)
+    : createServer(settings, take)
   server.keepAliveTimeout = keepAliveMs
-  server.on('clientError', answerBroken)
+  server.on('checkContinue', (request, response) => take(request, response, 'continue'))
+  server.on('checkExpectation', (request, response) => take(request, response, 'something else'))
+  server.on('connect', refuseTunnel)
+  server.on('clientError', faults.answer)
   const address = await listen(server, options.endpoint, options.key)
   return { address, close: () => close(server, exchange) }
 }
@@ -55,70 +65,51 @@ interface Exchange extends HttpOptions {
   inHand: number
 }
 
-async function answer(exchange: Exchange, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const encoding = encodingOf(request.headers['content-type'])
-  const refuse = (httpStatus: number, status: Status, headers?: Readonly<Record<string, string>>) => {
-    replyStatus(exchange, response, httpStatus, encoding ?? 'json', status, headers)
-    discardRest(request, exchange.maximumBytes)
-  }
+async function answer(
+  exchange: Exchange,
+  request: IncomingMessage,
+  response: ServerResponse,
+  expects: Expects,
+): Promise<void> {
+  const { maximumBytes } = exchange
   if (exchange.answerCors(request, response)) return
-  const path = (request.url ?? '').split('?', 1)[0]!
-  const signal = exchange.paths.get(path)
-  if (signal === undefined) {
-    const known = [...exchange.paths.keys()].join(', ')
-    refuse(404, { code: grpcCode.notFound, message: `There is no ${path} here, only: ${known}.` })
+  const head = judgeHead(request, exchange, expects)
+  const refuse = ({ httpStatus, status, headers }: Refusal) => {
+    // Who was not told to go on sends either the body or the next request: nobody can know.
+    const isLast = expects !== 'nothing' && !request.complete
+    const encoding = encodingOf(request.headers['content-type']) ?? 'json'
+    const all = isLast ? { ...headers, connection: 'close' } : headers
+    replyStatus(exchange, response, httpStatus, encoding, status, all)
+    if (!isLast) discardRest(request, maximumBytes)
+  }
+  if ('httpStatus' in head) {
+    refuse(head)
     return
   }
-  if (request.method !== 'POST') {
-    const message = `${request.method} is not allowed here, only POST.`
-    refuse(405, { code: grpcCode.unimplemented, message }, { allow: 'POST' })
-    return
-  }
-  if (!encoding) {
-    const message = `Content-Type must be ${contentTypes.protobuf} or ${contentTypes.json}.`
-    refuse(415, { code: grpcCode.invalidArgument, message }, { accept: acceptedTypes })
-    return
-  }
-  const codings = codingsOf(request.headers['content-encoding'])
-  if (!codings) {
-    const message = 'Content-Encoding must be gzip, deflate or identity.'
-    refuse(415, { code: grpcCode.invalidArgument, message }, { 'accept-encoding': 'gzip, deflate, identity' })
-    return
-  }
-  if (exchange.isClosing) {
-    refuse(503, { code: grpcCode.unavailable, message: 'shutting down' }, { 'retry-after': '1' })
-    return
-  }
-  const body = await readBody(request, exchange.maximumBytes)
+  if (expects === 'continue') response.writeContinue()
+  const body = await readBody(request, maximumBytes)
   if (body === 'aborted') return
-  if (body === 'too large') {
-    refuse(413, tooLarge(exchange))
+  const bytes =
+    body === 'too large' ? tooLarge(maximumBytes) : await inflateBody(body, head.codings, maximumBytes)
+  if ('httpStatus' in bytes) {
+    refuse(bytes)
     return
   }
-  const bytes = await inflateBody(body, codings, exchange.maximumBytes)
-  if (bytes instanceof BadCodingError) {
-    refuse(400, badRequest(`${bytes.message}.`))
-    return
-  }
-  if (bytes instanceof TooLargeError) {
-    refuse(413, tooLarge(exchange))
-    return
-  }
+  const { signal, encoding } = head
   await takeIn(exchange, { signal, encoding, bytes, peer: peerOf(request.socket) }, response)
 }
 
-const acceptedTypes = `${contentTypes.protobuf}, ${contentTypes.json}`
-
 async function inflateBody(
   body: Uint8Array,
-  codings: NonNullable<ReturnType<typeof codingsOf>>,
+  codings: readonly Coding[],
   maximumBytes: number,
-): Promise<Uint8Array | BadCodingError | TooLargeError> {
+): Promise<Uint8Array | Refusal> {
   if (codings.length === 0) return body
   try {
     return await inflate(body, codings, maximumBytes)
   } catch (error) {
-    if (error instanceof BadCodingError || error instanceof TooLargeError) return error
+    if (error instanceof TooLargeError) return tooLarge(maximumBytes)
+    if (error instanceof BadCodingError) return badRequest(`${error.message}.`)
     throw error
   }
 }
@@ -143,15 +134,6 @@ async function takeIn(
     const seconds = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
     replyStatus(exchange, response, 503, encoding, status, { 'retry-after': seconds })
   }
-}
-
-function tooLarge({ maximumBytes }: Exchange): Status {
-  const message = `The body is larger than ${maximumBytes} bytes (max_request_body_size), as sent or inflated.`
-  return { code: grpcCode.resourceExhausted, message }
-}
-
-function badRequest(message: string): Status {
-  return { code: grpcCode.invalidArgument, message, violations: [message] }
 }
 
 /** Every 4xx and 5xx has a google.rpc.Status in the request's encoding (OTLP 1.11 "Failures"). */
@@ -184,24 +166,11 @@ function reply(
   response.end(body)
 }
 
-/** What is not HTTP at all, or too slow, or has too large a head, still gets a Status. */
-function answerBroken(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [line, code] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? ['431 Request Header Fields Too Large', grpcCode.resourceExhausted]
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? ['408 Request Timeout', grpcCode.deadlineExceeded]
-        : ['400 Bad Request', grpcCode.invalidArgument]
-  const body = Buffer.from(
-    encodeStatus({ code, message: 'The request is not valid HTTP.' }, 'json'),
-  ).toString()
-  socket.end(
-    `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-  )
+/** CONNECT wants a tunnel. */
+function refuseTunnel({ headers }: IncomingMessage, socket: Duplex): void {
+  const status = { code: grpcCode.unimplemented, message: 'CONNECT is not allowed here, only POST.' }
+  const encoding = encodingOf(headers['content-type']) ?? 'json'
+  socket.end(rawAnswer('405 Method Not Allowed', encoding, status, 'allow: POST'))
 }
 
 /** Idle connections close at once, others after their answer, uploads that do not end after `closingMs`. */

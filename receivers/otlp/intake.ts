@@ -46,7 +46,10 @@ export function createIntake(context: ReceiverContext): {
       say.warn({ message: ready.message, peer: request.peer }, 'a request was refused as malformed')
       return ready
     }
-    const { bytes, items, partial } = ready
+    const { bytes, items, partial, hasStringIndex } = ready
+    if (hasStringIndex && request.signal !== 'profiles') {
+      say.warn({ peer: request.peer }, 'attributes refer to a string table, which only profiles have')
+    }
     if (partial)
       say.warn({ ...partial, peer: request.peer }, 'a part of a request was refused, or makes no sense')
     if (items === 0) return { kind: 'taken', partial }
@@ -78,6 +81,7 @@ interface Ready {
   readonly bytes: Uint8Array
   readonly items: number
   readonly partial: PartialSuccess | undefined
+  readonly hasStringIndex: boolean
 }
 
 function prepare(request: OtlpRequest, context: ReceiverContext): Ready | (Outcome & { kind: 'invalid' }) {
@@ -102,6 +106,7 @@ function prepare(request: OtlpRequest, context: ReceiverContext): Ready | (Outco
     bytes: withoutSlack(checked.bytes),
     items,
     partial: partialOf(refusals, signal, json?.strangeKeys ?? []),
+    hasStringIndex: checked.hasStringIndex,
   }
 }
 

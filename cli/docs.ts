@@ -8,8 +8,9 @@ import { configPage, schemaFile } from './docs/config.ts'
 import { differencesPage } from './docs/differences.ts'
 import { checkErrors } from './docs/errors.ts'
 import { metricsPage } from './docs/metrics.ts'
+import { otlpConformancePage } from './docs/otlp-conformance.ts'
 
-/** `npm run docs` writes docs/reference from the schemas; with `--check` it compares, and exits 1 where they differ. */
+/** `npm run docs` writes docs/reference from the schemas and the conformance suite; with `--check` it compares, and exits 1 where they differ. */
 const reference = join(packageRoot(), 'docs/reference')
 
 /** Every generated page by its path below docs/reference. */
@@ -20,6 +21,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
     ['config.schema.json', schemaFile(components)],
     ['differences.md', differencesPage(components)],
     ['metrics.md', metricsPage()],
+    ['otlp-conformance.md', otlpConformancePage()],
   ])
   for (const definition of components) {
     pages.set(`components/${definition.kind}-${definition.type}.md`, componentPage(definition))

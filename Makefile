@@ -6,7 +6,6 @@ SHELL := /bin/bash
 BUILD_PACKAGES := make gcc libc6-dev clang-14 bpftool libbpf-dev libelf-dev zlib1g-dev
 SHOP_PACKAGES := iproute2 iptables nginx-light mariadb-server-core redis-server redis-tools dnsmasq-base python3 python3-pymysql
 TEST_PACKAGES := $(SHOP_PACKAGES) curl procps util-linux
-TAP_REPORTER ?= terse
 CONFIG ?=
 
 run: build ## build and start with pipeline.config.json (CONFIG=FILE for another)
@@ -28,7 +27,7 @@ probe:
 
 test: build ## all tests; those that need root, a kernel feature or another program skip with their reason
 	.ci/install-packages $(TEST_PACKAGES) || true
-	npx tap run --reporter=$(TAP_REPORTER) 'dist/test/**/*.test.js'
+	npx tap run --reporter=tap 'dist/test/**/*.test.js' | node .ci/test-report.js
 
 bench: build ## benchmarks (PART=model for one)
 	npm run --silent bench -- $(PART)

@@ -89,7 +89,8 @@ export interface DeliverySettings {
   readonly queue: QueueSettings
 }
 
-/** From an exporter's checked settings; one without these keys gets a small queue with one consumer, so batches stay in order. */
+/** From an exporter's checked settings; one without these keys gets one consumer, so that batches stay in order, and
+ * a queue of 64 MiB: small traces come by the thousand. */
 export function deliverySettings(settings: object): DeliverySettings {
   const {
     timeout,
@@ -110,6 +111,6 @@ export function deliverySettings(settings: object): DeliverySettings {
       max_interval: 30_000,
       max_elapsed_time: 300_000,
     },
-    queue: ownQueue ?? { enabled: true, num_consumers: 1, queue_size: 1000, sizer: 'requests' },
+    queue: ownQueue ?? { enabled: true, num_consumers: 1, queue_size: 64 * 1024 * 1024, sizer: 'bytes' },
   }
 }

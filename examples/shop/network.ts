@@ -37,7 +37,6 @@ export function nodeAddressFor(host: Host): string {
  * subnets, and the DNAT rule. The machine's own namespace is not touched. Needs root.
  */
 export function createNetwork(): void {
-  if (namespacesLeft().length > 0) removeNetwork()
   ip('netns', 'add', node)
   inNode('link', 'set', 'lo', 'up')
   for (const [subnet, bridge] of Object.entries(bridges)) {
@@ -50,9 +49,26 @@ export function createNetwork(): void {
   translateOrders()
 }
 
-/** Takes away every namespace that the shop made, also those of an earlier run that was killed. */
+/** Takes away every namespace that the shop made. */
 export function removeNetwork(): void {
   for (const name of namespacesLeft()) ip('netns', 'del', name)
+}
+
+/** Ends what still runs in the namespaces of a shop that was killed, and takes them away. */
+export function removeLeftovers(): void {
+  for (const name of namespacesLeft()) {
+    const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n')
+    for (const pid of pids.filter(each => each !== '')) killIfThere(Number(pid))
+  }
+  removeNetwork()
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended in between.
+  }
 }
 
 /** Names of the shop's namespaces that are there. */

@@ -32,9 +32,12 @@ export function createProcesses(directory: string): Processes {
 
   function start(name: string, { host, command, env, cwd, stdio = 'log' }: ServiceOptions): ChildProcess {
     const log = openSync(join(directory, `${name}.log`), 'a')
-    // `ip netns exec` gives a mount namespace of its own, so this bind mount is seen by the service alone.
-    const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
+    // `ip netns exec` gives a mount namespace of its own, so this bind mount is seen by the service alone. A test runner
+    // puts itself into NODE_OPTIONS, which is not meant for services.
+    const script = `unset NODE_OPTIONS; mount --bind "$0" /etc/resolv.conf && exec "$@"`
     const child = spawn('ip', ['netns', 'exec', namespaceOf(host), 'sh', '-c', script, resolv, ...command], {
+      // A group of its own: so that workers go with their master, and Ctrl-C on the terminal is the demo's to answer.
+      detached: true,
       stdio: stdio === 'pipe' ? ['pipe', 'pipe', log] : ['ignore', log, log],
       env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', ...env },
       ...(cwd ? { cwd } : {}),
@@ -62,7 +65,7 @@ export function createProcesses(directory: string): Processes {
       child.kill('SIGTERM')
       const stopped = await Promise.race([ended.then(() => true), sleep(5000, false, { ref: false })])
       if (!stopped) {
-        child.kill('SIGKILL')
+        killGroup(child)
         await ended
       }
     }
@@ -70,7 +73,7 @@ export function createProcesses(directory: string): Processes {
   }
 
   function kill(): void {
-    for (const child of running.values()) if (!hasEnded(child)) child.kill('SIGKILL')
+    for (const child of running.values()) if (!hasEnded(child)) killGroup(child)
   }
 
   function logOf(name: string): string {
@@ -78,6 +81,15 @@ export function createProcesses(directory: string): Processes {
   }
 
   return { start, waitFor, stop, kill, logOf, pidOf: name => running.get(name)?.pid ?? 0 }
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has ended in between.
+  }
 }
 
 function hasEnded(child: ChildProcess): boolean {

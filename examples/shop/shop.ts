@@ -1,5 +1,15 @@
 import { type ChildProcess, execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,6 +20,7 @@ import {
   namespaceOf,
   nodeAddressFor,
   ordersServiceAddress,
+  removeLeftovers,
   removeNetwork,
 } from './network.ts'
 import { createProcesses, type Processes } from './processes.ts'
@@ -50,18 +61,22 @@ export interface Shop {
 
 /** Starts network, services and Fullspan, and warms all of it up. Needs root and what `missingForShop` lists. */
 export async function startShop(options: ShopOptions): Promise<Shop> {
-  const directory = mkdtempSync(join(tmpdir(), 'fullspan-shop-'))
+  claimShop()
+  const directory = mkdtempSync(join(tmpdir(), prefix))
   chmodSync(directory, 0o755)
   const processes = createProcesses(directory)
   const abort = () => {
     processes.kill()
-    removeNetwork()
-    rmSync(directory, { recursive: true, force: true })
+    cleanUp()
   }
   const stop = async () => {
     await processes.stop()
+    cleanUp()
+  }
+  const cleanUp = () => {
     removeNetwork()
     rmSync(directory, { recursive: true, force: true })
+    rmSync(claim, { force: true })
   }
   options.onStarted?.({ stop, abort })
   try {
@@ -70,6 +85,27 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
     await stop()
     throw error
   }
+}
+
+const prefix = 'fullspan-shop-'
+/** Holds the pid of whoever runs the shop: its namespaces have fixed names, so there can be one at a time. */
+const claim = join(tmpdir(), 'fullspan-shop.pid')
+
+/** Throws if another shop runs; takes away what one left that was killed. */
+function claimShop(): void {
+  const owner = existsSync(claim) ? Number(readFileSync(claim, 'utf8')) : 0
+  if (owner !== process.pid && isRunning(owner)) {
+    throw new Error(`another shop is running (process ${owner}). Wait until it has ended, or stop it.`)
+  }
+  removeLeftovers()
+  for (const name of readdirSync(tmpdir())) {
+    if (name.startsWith(prefix)) rmSync(join(tmpdir(), name), { recursive: true, force: true })
+  }
+  writeFileSync(claim, String(process.pid))
+}
+
+function isRunning(pid: number): boolean {
+  return pid > 0 && existsSync(`/proc/${pid}`)
 }
 
 interface Site extends ShopOptions {
@@ -142,11 +178,11 @@ async function startRedis({ processes, directory }: Site): Promise<void> {
 async function startMariadb({ processes, directory, root }: Site): Promise<void> {
   const data = join(directory, 'mariadb')
   mkdirSync(data)
-  const owner = execFileSync('id', ['-u', 'mysql'], { encoding: 'utf8' }).trim()
+  const owner = execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }).trim()
   chownSync(data, Number(owner), Number(owner))
   const install = [
     '--no-defaults',
-    '--user=mysql',
+    '--user=nobody',
     `--datadir=${data}`,
     '--skip-test-db',
     '--auth-root-authentication-method=normal',
@@ -154,7 +190,7 @@ async function startMariadb({ processes, directory, root }: Site): Promise<void>
   execFileSync('mariadb-install-db', install, { stdio: 'ignore' })
   const options = [
     '--no-defaults',
-    '--user=mysql',
+    '--user=nobody',
     `--datadir=${data}`,
     `--socket=${data}/socket`,
     '--bind-address=0.0.0.0',

@@ -1,4 +1,5 @@
 import { defineExporter, type Export } from '../../core/component.ts'
+import { FullspanError } from '../../core/errors.ts'
 import type { Batch } from '../../model/batch.ts'
 import { printTree } from './print-tree.ts'
 import { type TraceTree, treesOf } from './trace-tree.ts'
@@ -39,19 +40,42 @@ export default defineExporter({
   },
   create(config, { clock }) {
     const print = createPrinter({
-      write: text => process.stdout.write(text),
+      write: text => (pending += text),
       nowMs: () => clock.nowMs(),
       maxPerSecond: config.max_traces_per_second,
       minSpans: config.min_spans,
       useColour: config.colors === 'always' || (config.colors === 'auto' && isColourTerminal()),
     })
-    const deliver: Export = batch => {
+    let pending = ''
+    // A failed write tells its caller; the event would end the process.
+    process.stdout.on('error', () => undefined)
+    const deliver: Export = async batch => {
+      pending = ''
       print(batch)
-      return Promise.resolve()
+      if (pending !== '') await writeOut(pending)
     }
     return deliver
   },
 })
+
+/** What reads our standard output may be slow, full or gone. */
+function writeOut(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, cause => {
+      if (cause) reject(cannotPrint(cause))
+      else resolve()
+    })
+  })
+}
+
+function cannotPrint(cause: Error): FullspanError {
+  return new FullspanError({
+    code: 'DEBUG_CANNOT_PRINT',
+    remedy: 'drop',
+    message: `debug cannot print to standard output: ${cause.message}`,
+    cause,
+  })
+}
 
 function isColourTerminal(): boolean {
   return process.stdout.isTTY && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb'

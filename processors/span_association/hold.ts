@@ -85,7 +85,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       }
 
       function scheduleTick(): void {
-        cancelTick ??= context.clock.after(Math.max(config.idle_timeout / 10, 20), () => {
+        cancelTick ??= context.clock.after(Math.max(config.idle_timeout / 50, 20), () => {
           cancelTick = undefined
           releaseIdle()
           if (alive.size > 0) scheduleTick()

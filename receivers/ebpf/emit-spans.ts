@@ -7,6 +7,8 @@ import { Span } from '../../model/span.ts'
 
 export interface Capture {
   readonly events$: Observable<readonly CaptureEvent[]>
+  /** What is to become spans. */
+  isWanted(event: CaptureEvent): boolean
   /** Live events go on with the kernel's clock; a recording knows no time but its own. */
   readonly isLive: boolean
   /** Ends `events$` after what was seen until now. */
@@ -22,22 +24,26 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
     const flow = createFlow()
     const senders = createSenders(context.peers)
     watchStats(flow.stats, context)
-    const lose = createLossReport(context)
+    const losses = createLossReport(context)
     const emit = (spans: readonly FinishedSpan[]) => {
-      if (spans.length > 0) subscriber.next(intakeOf(spans, context, lose))
+      if (spans.length > 0) subscriber.next(intakeOf(spans, context, losses.refused))
     }
     let isOver = false
     const end = () => {
       if (isOver) return
       isOver = true
       emit(flow.flush())
+      losses.sum()
       if (context.stopping.aborted) subscriber.complete()
       else context.stopping.addEventListener('abort', () => subscriber.complete(), { once: true })
     }
     const subscription = capture.events$.subscribe({
       next: events => {
-        for (const event of events) senders.see(event)
-        emit(flow.push(events))
+        for (const event of events) {
+          senders.see(event)
+          losses.see(event)
+        }
+        emit(flow.push(events.filter(capture.isWanted)))
       },
       complete: end,
       error: (error: unknown) => {
@@ -77,16 +83,45 @@ function intakeOf(
 
 const reportEveryMs = 10_000
 
-/** Says at most every ten seconds how many spans were lost, and why. */
-function createLossReport({ logger, clock }: ReceiverContext): (spans: number, reason: string) => void {
-  let lost = 0
+interface LossReport {
+  /** Spans that found no room. */
+  refused(spans: number, reason: string): void
+  /** Counts what the kernel side and the probe lost. */
+  see(event: CaptureEvent): void
+  /** Says the totals, if anything was lost at all. */
+  sum(): void
+}
+
+/** Says what is lost, at most every ten seconds with the totals so far, and at the end. */
+function createLossReport({ logger, clock }: ReceiverContext): LossReport {
+  const lost: Record<string, number> = {}
+  let said = 0
+  let total = 0
   let saidAtMs = -Infinity
-  return (spans, reason) => {
-    lost += spans
-    if (clock.nowMs() - saidAtMs < reportEveryMs) return
-    logger.warn({ spans: lost, reason }, 'SYS and NET spans were lost: there is no room for them.')
+
+  function add(count: number, reason: string): void {
+    lost[reason] = (lost[reason] ?? 0) + count
+    total += count
+    if (clock.nowMs() - saidAtMs >= reportEveryMs) say()
+  }
+
+  function say(): void {
+    if (total === said) return
+    said = total
     saidAtMs = clock.nowMs()
-    lost = 0
+    logger.warn({ lost }, 'Captured events or spans were lost (totals since the start, by reason).')
+  }
+
+  return {
+    refused: (spans, reason) => add(spans, `spans refused: ${reason}`),
+    see(event) {
+      if (event.type !== 'loss') return
+      for (const [reason, count] of Object.entries(event.reasons)) {
+        // The event itself was delivered, only its payload is missing.
+        if (reason !== 'payload_fault' && count > 0) add(count, `events: ${reason}`)
+      }
+    },
+    sum: say,
   }
 }
 

@@ -11,3 +11,12 @@ export const captureEnded = (reason: string): FullspanError =>
 /** Bytes that are not the probe's records, or of another version of them. */
 export const brokenStream = (what: string): FullspanError =>
   new FullspanError({ code: 'EBPF_BROKEN_STREAM', remedy: 'drop', message: `ebpf: ${what}` })
+
+/** The file that `replay` names cannot be read. */
+export const noRecording = (path: string, cause: unknown): FullspanError =>
+  new FullspanError({
+    code: 'EBPF_NO_RECORDING',
+    remedy: 'fix-config',
+    message: `ebpf cannot replay ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+  })

@@ -1,7 +1,8 @@
 import { defineReceiver } from '../../core/component.ts'
 import { emitSpans } from './emit-spans.ts'
 import { startProbe } from './probe.ts'
-import { replay } from './recording.ts'
+import { namespaceFilter } from './namespaces.ts'
+import { assertRecording, replay } from './recording.ts'
 import { schema } from './schema.ts'
 
 /**
@@ -16,11 +17,16 @@ export default defineReceiver({
   schema,
   async create(config, context) {
     if (config.replay !== undefined) {
+      assertRecording(config.replay)
       const events$ = replay(config.replay, {
         pace: config.replay_pace === 'real_time' ? 'real-time' : 'fast',
       })
-      return emitSpans({ events$, isLive: false, stop: () => Promise.resolve() }, context)
+      return emitSpans(
+        { events$, isWanted: () => true, isLive: false, stop: () => Promise.resolve() },
+        context,
+      )
     }
+    const isWanted = namespaceFilter(config.network_namespaces)
     // Until it has started its lines are the reason why it cannot, which is thrown and told once.
     let isStarted = false
     const probe = startProbe({
@@ -38,6 +44,7 @@ export default defineReceiver({
     })
     await probe.started
     isStarted = true
-    return emitSpans({ events$: probe.events$, isLive: true, stop: () => probe.stop() }, context)
+    context.logger.info({}, 'capturing system calls and packets')
+    return emitSpans({ events$: probe.events$, isWanted, isLive: true, stop: () => probe.stop() }, context)
   },
 })

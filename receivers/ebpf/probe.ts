@@ -62,7 +62,10 @@ export const startProbe = (options: ProbeOptions): Probe => {
     stream.onFirst(resolve)
     child.once('error', cause => reject(cannotCapture(`cannot run the probe: ${cause.message}`, cause)))
     child.once('close', (code, signal) => {
-      const reason = lastLine() ?? `the probe ended with ${signal ?? `code ${code ?? '?'}`}`
+      const reason =
+        signal === null
+          ? (lastLine() ?? `the probe ended with code ${code ?? '?'}`)
+          : `the probe was ended by ${signal}`
       reject(cannotCapture(reason))
       stream.end(isStopping ? undefined : captureEnded(reason))
     })

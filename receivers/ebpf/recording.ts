@@ -2,7 +2,7 @@ import { closeSync, createReadStream, openSync, readSync, writeSync } from 'node
 import { setTimeout as sleep } from 'node:timers/promises'
 import { from, type Observable } from 'rxjs'
 import type { CaptureEvent } from '../../flow/events.ts'
-import { brokenStream } from './errors.ts'
+import { brokenStream, noRecording } from './errors.ts'
 import { protocolVersion } from './layout.ts'
 import { createRecordDecoder } from './records.ts'
 
@@ -56,7 +56,7 @@ export const replay = (path: string, { pace }: ReplayOptions): Observable<Captur
   from(pace === 'fast' ? read(path) : readSlowly(path))
 
 async function* read(path: string): AsyncGenerator<CaptureEvent[]> {
-  checkHeader(path)
+  assertRecording(path)
   const decoder = createRecordDecoder()
   for await (const chunk of createReadStream(path, { start: headerBytes, highWaterMark: 65_536 })) {
     if (chunk instanceof Buffer) yield decoder.push(chunk)
@@ -88,9 +88,10 @@ const untilEachClock = (events: readonly CaptureEvent[]): CaptureEvent[][] => {
   return groups.filter(group => group.length > 0)
 }
 
-const checkHeader = (path: string): void => {
+/** Throws EBPF_NO_RECORDING if the file cannot be read, or EBPF_BROKEN_STREAM if it is no recording of this version. */
+export const assertRecording = (path: string): void => {
   const header = Buffer.alloc(headerBytes)
-  const file = openSync(path, 'r')
+  const file = openRecording(path)
   try {
     const read = readSync(file, header)
     if (read < headerBytes || !header.subarray(0, magic.length).equals(magic)) {
@@ -101,5 +102,13 @@ const checkHeader = (path: string): void => {
       throw brokenStream(`${path} was recorded with version ${version} of the protocol`)
   } finally {
     closeSync(file)
+  }
+}
+
+const openRecording = (path: string): number => {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    throw noRecording(path, error)
   }
 }

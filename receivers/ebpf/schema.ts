@@ -9,6 +9,17 @@ export const schema = {
       default: true,
       description: 'Packets at every interface of every network namespace, beside system calls.',
     },
+    network_namespaces: {
+      type: 'array',
+      items: {
+        type: 'string',
+        minLength: 1,
+        description: 'A name under /run/netns; `*` stands for any characters.',
+      },
+      default: [],
+      description:
+        'Only what happens in these named network namespaces, as they are at the start. Empty: everything on the machine.',
+    },
     max_payload_bytes: {
       type: 'integer',
       minimum: 32,

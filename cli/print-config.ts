@@ -37,12 +37,20 @@ export function printConfig({ root, registry }: LoadedConfig, format: 'yaml' | '
   return format === 'json' ? `${JSON.stringify(config, undefined, 2)}\n` : stringify(config)
 }
 
+/** Users, passwords and query values in URLs are secrets, whatever the schema says of the setting. */
+function withoutCredentials(text: string): string {
+  return text
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@\s]+@/i, '$1[REDACTED]@')
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^?\s]*\?)\S+$/i, '$1[REDACTED]')
+}
+
 function child(node: ConfigNode, key: string): ConfigNode | undefined {
   return node.kind === 'map' ? node.entries.get(key)?.node : undefined
 }
 
 function redact(value: unknown, schema: Schema | undefined): unknown {
   if (schema?.type === 'string' && schema.secret === true) return '[REDACTED]'
+  if (typeof value === 'string') return withoutCredentials(value)
   if (Array.isArray(value)) {
     return schema?.type === 'array' ? value.map(item => redact(item, schema.items)) : value
   }

@@ -17,13 +17,14 @@ export interface RootLogger extends Logger {
 export function createLogger({ level, encoding }: LogSettings, destination?: DestinationStream): RootLogger {
   const output = destination ?? standardError()
   const isTerminal = destination === undefined && process.stderr.isTTY
+  const useColour = isTerminal && process.env['NO_COLOR'] === undefined
   const options = {
     level: level.toLowerCase(),
     base: null,
     serializers: { err: serializeError },
     formatters: { level: (label: string) => ({ level: label }) },
   }
-  return wrap(pino(options, encoding === 'json' ? output : asText(output, isTerminal)))
+  return wrap(pino(options, encoding === 'json' ? output : asText(output, { isTerminal, useColour })))
 }
 
 /** Nobody reading the log any more is no reason to end. */
@@ -33,9 +34,12 @@ function standardError(): DestinationStream {
   return stream
 }
 
-function asText(output: DestinationStream, isTerminal: boolean): DestinationStream {
+function asText(
+  output: DestinationStream,
+  { isTerminal, useColour }: { isTerminal: boolean; useColour: boolean },
+): DestinationStream {
   const format = prettyFactory({
-    colorize: isTerminal,
+    colorize: useColour,
     translateTime: isTerminal ? 'SYS:HH:MM:ss.l' : "UTC:yyyy-mm-dd'T'HH:MM:ss.l'Z'",
     ignore: 'kind',
     singleLine: true,

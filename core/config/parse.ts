@@ -16,6 +16,11 @@ export function parseText(
   file: string,
   origin?: Position,
 ): { node: ConfigNode; problems: Problem[] } {
+  if (text.includes('\0')) {
+    const at = origin ?? { file, line: 1, column: 1 }
+    const message = 'This is no text file. A config is JSON or YAML, in UTF-8.'
+    return { node: emptyMap(at), problems: [{ severity: 'error', code: 'CONFIG_SYNTAX', at, message }] }
+  }
   const lineCounter = new LineCounter()
   const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: true, merge: true })
   const positionOf = (offset: number): Position => {
@@ -27,11 +32,19 @@ export function parseText(
     severity: 'error',
     code: 'CONFIG_SYNTAX',
     at: positionOf(error.pos[0]),
-    message: `${error.message.replace(/\.$/, '')}.`,
+    message:
+      error.code === 'DUPLICATE_KEY'
+        ? duplicateKey(text, error.pos[0])
+        : `${error.message.replace(/\.$/, '')}.`,
   }))
   const source: Source = { document, positionOf, problems, following: new Set() }
   if (document.contents === null) return { node: emptyMap(positionOf(0)), problems }
   return { node: convert(document.contents, source), problems }
+}
+
+function duplicateKey(text: string, at: number): string {
+  const key = /^["']?([^"':\s]+)/.exec(text.slice(at))?.[1] ?? ''
+  return `The key "${key}" stands twice in this map. Remove one of the two.`
 }
 
 function convert(node: Node | null, source: Source): ConfigNode {

@@ -1,4 +1,5 @@
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
+import { folderOf } from './relative.ts'
 import type { ComponentDefinition } from '../component.ts'
 import { checkDefinition } from '../plugins/check-definition.ts'
 import { loadPlugin } from '../plugins/load-plugin.ts'
@@ -28,7 +29,7 @@ export async function loadPlugins(
       complain('plugins must be a list of paths and packages.')
       continue
     }
-    for (const found of await componentsOf(name, resolve(dirname(item.at.file), 'config'))) {
+    for (const found of await componentsOf(name, resolve(folderOf(item.at.file), 'config'))) {
       const fault = typeof found === 'string' ? found : conflictOf(found, owners)
       if (fault !== undefined) complain(`The plugin ${name} cannot be loaded: ${fault}`)
       if (typeof found === 'string' || fault !== undefined) continue

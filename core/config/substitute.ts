@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
+import { folderOf } from './relative.ts'
 import type { ConfigNode, Entry, ScalarNode } from './node.ts'
 import { parseText } from './parse.ts'
 import type { Position, Problem } from './problem.ts'
@@ -91,7 +92,7 @@ function readEnv(text: string, at: Position, sources: Sources): string | undefin
 
 function readFile(path: string, at: Position, sources: Sources): string | undefined {
   try {
-    return readFileSync(resolve(dirname(at.file), path), 'utf8').replace(/\r?\n$/, '')
+    return readFileSync(resolve(folderOf(at.file), path), 'utf8').replace(/\r?\n$/, '')
   } catch (error) {
     report(sources, at, `"${path}" cannot be read: ${(error as Error).message}.`)
     return undefined

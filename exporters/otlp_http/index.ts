@@ -73,6 +73,14 @@ const schema = {
   },
 } as const satisfies ObjectSchema
 
+const endpointKeys = [
+  'endpoint',
+  'traces_endpoint',
+  'metrics_endpoint',
+  'logs_endpoint',
+  'profiles_endpoint',
+] as const
+
 export default defineExporter({
   type: 'otlp_http',
   aliases: ['otlphttp'],
@@ -81,6 +89,16 @@ export default defineExporter({
   signals: ['traces', 'metrics', 'logs', 'profiles'],
   schema,
   check(config) {
+    const unusable = endpointKeys.filter(key => {
+      const url = config[key]
+      return url !== undefined && !/^https?:\/\/[^/]/i.test(url)
+    })
+    if (unusable.length > 0) {
+      return unusable.map(setting => ({
+        setting,
+        message: 'must begin with http:// or https:// and a host.',
+      }))
+    }
     if (urlsOf(config).size > 0) return []
     return [
       { setting: 'endpoint', message: 'is not set, nor is one for a single signal. Write http://host:4318.' },

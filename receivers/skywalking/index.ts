@@ -70,8 +70,14 @@ export default defineReceiver({
     const intake = createIntake(context, taken => emit?.(taken))
     const stops: (() => Promise<void>)[] = []
     try {
-      if (protocols.grpc) stops.push(await serveGrpc(protocols.grpc, intake))
-      if (protocols.http) stops.push(await serveHttp(protocols.http, intake, context))
+      if (protocols.grpc) {
+        stops.push(await serveGrpc(protocols.grpc, intake))
+        context.logger.info({ address: protocols.grpc.endpoint }, 'SkyWalking/gRPC is listening')
+      }
+      if (protocols.http) {
+        stops.push(await serveHttp(protocols.http, intake, context))
+        context.logger.info({ address: protocols.http.endpoint }, 'SkyWalking/HTTP is listening')
+      }
     } catch (error) {
       await Promise.all(stops.map(stop => stop()))
       throw error

@@ -70,7 +70,7 @@ export interface ReceiverContext extends ComponentContext {
    */
   intake(
     build: (origin: Origin) => Batch,
-    options?: { answer?: (answer: Answer) => void; peer?: string },
+    options?: { answer?: (answer: Answer) => void; peer?: string | undefined },
   ): Intake
   /** Counts items that could not even become a batch (broken input), by reason. */
   refuse(signal: Signal, items: number, reason: string): void

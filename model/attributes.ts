@@ -83,10 +83,10 @@ function readKeyValue(cursor: Cursor, visit: (key: string, value: AttributeValue
 }
 
 /**
- * Most attributes are written so: length, key, then a value that is nothing but text, all lengths in one byte. For those, where
- * the text begins; else 0. Saves a quarter of the time that they cost.
+ * Most KeyValues are written so: length, key, then a value that is nothing but text, all lengths in one byte. For one that begins
+ * so at `at` and fits together, where the text begins; else 0. Saves a quarter of the time that reading costs, half of checking.
  */
-function usualTextAt(bytes: Uint8Array, at: number): number {
+export function usualTextAt(bytes: Uint8Array, at: number): number {
   const length = bytes[at]!
   const keyLength = bytes[at + 2]!
   const valueAt = at + 3 + keyLength

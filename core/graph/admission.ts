@@ -1,5 +1,5 @@
 import type { Batch, Signal } from '../../model/batch.ts'
-import type { Refusal } from '../component.ts'
+import type { Answer, Refusal } from '../component.ts'
 import type { IntakeAccount, Settlement } from '../settlement.ts'
 import type { Shared } from './context.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -11,6 +11,8 @@ interface Options {
   readonly statsOf: (signal: Signal) => ReceiverStats
   readonly shared: Shared
 }
+
+const accepted: Answer = { kind: 'accepted' }
 
 /** A sender that comes while the service stops should find another, or the next start, not much later. */
 const stoppingRetryMs = 1000
@@ -34,6 +36,9 @@ export function offerTo({
     }
     return undefined
   }
+  const branches = new Map(
+    [...routes].map(([signal, pipelines]) => [signal, pipelines.flatMap(({ book }) => book.branches)]),
+  )
   return (account, batch) => {
     const pipelines = routes.get(batch.signal) ?? []
     const stats = statsOf(batch.signal)
@@ -45,14 +50,10 @@ export function offerTo({
     }
     stats.accepted += batch.items
     if (batch.items > 0) {
-      settlement.accept(
-        account,
-        pipelines.flatMap(({ book }) => book.branches),
-        batch.items,
-      )
+      settlement.accept(account, branches.get(batch.signal) ?? [], batch.items)
       for (const { book } of pipelines) book.received += batch.items
       for (const pipeline of pipelines) pipeline.put(batch)
     }
-    account.answer({ kind: 'accepted' })
+    account.answer(accepted)
   }
 }

@@ -1,3 +1,4 @@
+import { usualTextAt } from '../../model/attributes.ts'
 import type { Signal } from '../../model/batch.ts'
 import { Writer } from '../../model/wire.ts'
 import {
@@ -14,7 +15,7 @@ import {
   stopOf,
   valueBegin,
 } from './check-message.ts'
-import { type Refusals, createRefusals } from './refusals.ts'
+import { createRefusals, noRefusals, type RefusalList, type Refusals } from './refusals.ts'
 import { action, planOf, requestPlans } from './plan.ts'
 import { signalFacts } from './signals.ts'
 
@@ -45,7 +46,7 @@ export function checkRequest(signal: Signal, bytes: Uint8Array): Checked {
   resetItems()
   if (signal === 'traces') return checkTraces(bytes)
   if (checkMessage(requestPlans[signal], bytes, 0, bytes.length, 0)) {
-    return { isUsable: true, bytes, items, refusals: createRefusals(), hasStringIndex }
+    return { isUsable: true, bytes, items, refusals: noRefusals, hasStringIndex }
   }
   return { isUsable: false, message: `not a valid ${signalFacts[signal].request}: ${problem}`, items }
 }
@@ -61,24 +62,30 @@ interface TraceCheck {
   readonly bytes: Uint8Array
   /** Spans without a fault. */
   good: number
+  /** What is broken; undefined as long as nothing is. */
+  faults: Faults | undefined
+}
+
+interface Faults {
   /** Where the tags of the fields to be taken out stand: spans, or the envelopes of a broken resource or scope. */
   readonly taken: Set<number>
-  readonly refusals: Refusals
+  readonly refusals: RefusalList
 }
 
 function checkTraces(bytes: Uint8Array): Checked {
-  const check: TraceCheck = { bytes, good: 0, taken: new Set(), refusals: createRefusals() }
+  const check: TraceCheck = { bytes, good: 0, faults: undefined }
   const isFramed = eachField(traceRequest, bytes, 0, bytes.length, 0, (at, stop, tagAt) =>
     checkResourceSpans(check, at, stop, tagAt),
   )
-  const { good, taken, refusals } = check
+  const { good, faults } = check
+  const refusals = faults ? faults.refusals : noRefusals
   if (!isFramed) {
     const message = `not a valid ExportTraceServiceRequest: ${problem}`
     return { isUsable: false, message, items: good + refusals.items }
   }
-  if (taken.size === 0) return { isUsable: true, bytes, items: good, refusals, hasStringIndex }
+  if (!faults) return { isUsable: true, bytes, items: good, refusals, hasStringIndex }
   if (good === 0) return { isUsable: false, message: refusals.describe('spans'), items: refusals.items }
-  return { isUsable: true, bytes: rewritten(bytes, taken), items: good, refusals, hasStringIndex }
+  return { isUsable: true, bytes: rewritten(bytes, faults.taken), items: good, refusals, hasStringIndex }
 }
 
 function checkResourceSpans(check: TraceCheck, from: number, end: number, tagAt: number): boolean {
@@ -100,10 +107,7 @@ function checkScopeSpans(check: TraceCheck, from: number, end: number, tagAt: nu
     if (number === 1) {
       if (!checkMessage(scopePlan, check.bytes, at, stop, 3)) scopeProblem = `broken scope: ${problem}`
     } else if (checkSpan(check.bytes, at, stop)) check.good++
-    else {
-      check.taken.add(innerTagAt)
-      check.refusals.add(1, problem)
-    }
+    else takeOut(check, innerTagAt, 1)
     return true
   })
   if (scopeProblem !== '') takeAll(check, before, tagAt, scopeProblem)
@@ -112,9 +116,14 @@ function checkScopeSpans(check: TraceCheck, from: number, end: number, tagAt: nu
 
 /** Refuses all spans counted since `before`, with the envelope whose tag stands at `tagAt`. */
 function takeAll(check: TraceCheck, before: number, tagAt: number, reason: string): void {
-  check.taken.add(tagAt)
-  check.refusals.add(check.good - before, reason)
+  takeOut(check, tagAt, check.good - before, reason)
   check.good = before
+}
+
+function takeOut(check: TraceCheck, tagAt: number, spans: number, reason = problem): void {
+  check.faults ??= { taken: new Set(), refusals: createRefusals() }
+  check.faults.taken.add(tagAt)
+  check.faults.refusals.add(spans, reason)
 }
 
 /**
@@ -181,7 +190,8 @@ function checkSpan(bytes: Uint8Array, at: number, end: number): boolean {
       }
       case 74: {
         const stop = stopOf(bytes, at, end)
-        if (stop < 0 || !checkKeyValue(bytes, valueBegin(), stop, 4)) return false
+        if (stop < 0) return false
+        if (usualTextAt(bytes, at) === 0 && !checkKeyValue(bytes, valueBegin(), stop, 4)) return false
         at = stop
         break
       }

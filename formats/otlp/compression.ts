@@ -16,8 +16,9 @@ export class BadCodingError extends Error {
 
 /** Codings of a Content-Encoding, outermost last; case does not matter, `x-gzip` is gzip. undefined: one is not known. */
 export function codingsOf(contentEncoding: string | undefined): readonly Coding[] | undefined {
+  if (contentEncoding === undefined) return none
   const codings: Coding[] = []
-  for (const part of (contentEncoding ?? '').split(',')) {
+  for (const part of contentEncoding.split(',')) {
     const name = part.trim().toLowerCase()
     if (name === '' || name === 'identity' || name === 'none') continue
     if (name === 'gzip' || name === 'x-gzip') codings.push('gzip')
@@ -26,6 +27,8 @@ export function codingsOf(contentEncoding: string | undefined): readonly Coding[
   }
   return codings.length > maximumCodings ? undefined : codings
 }
+
+const none: readonly Coding[] = []
 
 /** Nobody compresses twice; each further layer could inflate a thousandfold. */
 const maximumCodings = 2

@@ -8,6 +8,7 @@ export const contentTypes: Readonly<Record<Encoding, string>> = {
 
 /** What a Content-Type names, parameters and case aside; undefined where it is neither. */
 export function encodingOf(contentType: string | undefined): Encoding | undefined {
+  if (contentType === contentTypes.protobuf) return 'protobuf'
   const [type = ''] = (contentType ?? '').split(';', 1)
   const plain = type.trim().toLowerCase()
   if (plain === contentTypes.protobuf) return 'protobuf'

@@ -19,7 +19,7 @@ import {
   unexpected,
 } from './json-text.ts'
 import { type FieldPlan, type MessagePlan, requestPlans, wireTypeOf } from './plan.ts'
-import { createRefusals, type Refusals } from './refusals.ts'
+import { createRefusals, type RefusalList, type Refusals } from './refusals.ts'
 
 export interface JsonRequest {
   /** The request as protobuf; ids are not checked yet (`checkRequest`). */
@@ -67,7 +67,7 @@ const maximumKeys = 20
 interface ReadState {
   readonly cursor: JsonCursor
   readonly writer: Writer
-  readonly refusals: Refusals
+  readonly refusals: RefusalList
   isInItem: boolean
   /** What makes the item being read unusable; '' so far. */
   itemProblem: string

@@ -3,15 +3,18 @@ export interface Refusals {
   readonly items: number
   /** How many for which reason; at most eight reasons, the rest under the last one. */
   readonly reasons: ReadonlyMap<string, number>
-  add(items: number, reason: string): void
   /** For an `error_message`: `2 spans refused: trace_id has 15 bytes, not 16 (2)`. */
   describe(itemName: string): string
+}
+
+export interface RefusalList extends Refusals {
+  add(items: number, reason: string): void
 }
 
 const maximumReasons = 8
 const others = 'other faults'
 
-export function createRefusals(): Refusals {
+export function createRefusals(): RefusalList {
   let total = 0
   const reasons = new Map<string, number>()
   return {
@@ -30,3 +33,6 @@ export function createRefusals(): Refusals {
     },
   }
 }
+
+/** Of the many requests in which nothing is broken. */
+export const noRefusals: Refusals = createRefusals()

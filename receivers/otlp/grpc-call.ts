@@ -12,7 +12,7 @@ import type { GrpcOptions } from './grpc.ts'
 import { fail, succeed } from './grpc-reply.ts'
 import type { Outcome } from './intake.ts'
 
-interface CallOptions extends GrpcOptions {
+export interface CallOptions extends GrpcOptions {
   readonly peer: string | undefined
 }
 
@@ -44,11 +44,9 @@ export async function serveCall(
     fail(stream, faultStatus(frame, options.maximumBytes))
     return
   }
-  const bytes = await inflateFrame(
-    frame,
-    String(headers['grpc-encoding'] ?? 'identity'),
-    options.maximumBytes,
-  )
+  const bytes = frame.isCompressed
+    ? await inflateFrame(frame.bytes, headers, options.maximumBytes)
+    : frame.bytes
   if ('code' in bytes) {
     fail(stream, bytes)
     return
@@ -121,11 +119,11 @@ function tooLarge(maximumBytes: number): Status {
 const codings: Readonly<Record<string, Coding>> = { gzip: 'gzip', deflate: 'deflate' }
 
 async function inflateFrame(
-  { isCompressed, bytes }: Frame,
-  encoding: string,
+  bytes: Uint8Array,
+  headers: IncomingHttpHeaders,
   maximumBytes: number,
 ): Promise<Uint8Array | Status> {
-  if (!isCompressed) return bytes
+  const encoding = String(headers['grpc-encoding'] ?? 'identity')
   if (encoding === 'identity') {
     return {
       code: grpcCode.internal,

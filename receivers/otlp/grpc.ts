@@ -3,6 +3,7 @@ import {
   createServer,
   type Http2SecureServer,
   type Http2Server,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
@@ -10,7 +11,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from '../../core/component.ts'
 import { grpcCode } from '../../formats/otlp/status.ts'
 import type { Signal } from '../../model/batch.ts'
-import { serveCall } from './grpc-call.ts'
+import { type CallOptions, serveCall } from './grpc-call.ts'
 import { fail } from './grpc-reply.ts'
 import type { TakeIn } from './intake.ts'
 import { listen, type OpenServer, peerOf } from './listen.ts'
@@ -52,9 +53,13 @@ export async function openGrpc(options: GrpcOptions): Promise<OpenServer> {
   const sessions = new Set<ServerHttp2Session>()
   const sockets = new Set<Socket>()
   const calls = { inHand: 0, isClosing: false }
-  const takeIn: TakeIn = request => {
+  const takeIn: TakeIn = async request => {
     calls.inHand++
-    return options.takeIn(request).finally(() => calls.inHand--)
+    try {
+      return await options.takeIn(request)
+    } finally {
+      calls.inHand--
+    }
   }
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
@@ -66,23 +71,24 @@ export async function openGrpc(options: GrpcOptions): Promise<OpenServer> {
     session.on('error', (error: Error) => options.logger.debug({ err: error }, 'a gRPC connection failed'))
     session.setLocalWindowSize(sessionWindowBytes)
     keepAlive(session, options.keepalive)
+    // Once a connection: session.socket is a proxy, and slow.
+    const callOptions = { ...options, takeIn, peer: peerOf(session.socket) }
+    session.on('stream', (stream: ServerHttp2Stream, headers) => serve(stream, headers, callOptions))
   })
   server.on('sessionError', (error: Error) =>
     options.logger.debug({ err: error }, 'a gRPC connection failed'),
   )
-  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+  const serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, call: CallOptions): void => {
     stream.on('error', (error: Error) => options.logger.debug({ err: error }, 'a gRPC call was broken off'))
     if (calls.isClosing) {
       fail(stream, { code: grpcCode.unavailable, message: 'shutting down', retryAfterMs: 1000 })
       return
     }
-    serveCall(stream, headers, { ...options, takeIn, peer: peerOf(stream.session?.socket) }).catch(
-      (error: unknown) => {
-        options.logger.error({ err: error }, 'an OTLP/gRPC call failed')
-        fail(stream, { code: grpcCode.internal, message: 'internal error' })
-      },
-    )
-  })
+    serveCall(stream, headers, call).catch((error: unknown) => {
+      options.logger.error({ err: error }, 'an OTLP/gRPC call failed')
+      fail(stream, { code: grpcCode.internal, message: 'internal error' })
+    })
+  }
   const address = await listen(server, options.endpoint, options.key)
   return {
     address,

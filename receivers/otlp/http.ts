@@ -11,7 +11,7 @@ import { type Cors, type CorsSettings, createCors } from './cors.ts'
 import { discardRest, readBody } from './http-body.ts'
 import { createFaults, rawAnswer } from './http-faults.ts'
 import { badRequest, type Expects, judgeHead, type Refusal, tooLarge } from './http-head.ts'
-import type { TakeIn } from './intake.ts'
+import type { Outcome, TakeIn } from './intake.ts'
 import { listen, type OpenServer, peerOf } from './listen.ts'
 import type { ServerTls } from './tls.ts'
 
@@ -120,7 +120,12 @@ async function takeIn(
   response: ServerResponse,
 ): Promise<void> {
   exchange.inHand++
-  const outcome = await exchange.takeIn(request).finally(() => exchange.inHand--)
+  let outcome: Outcome
+  try {
+    outcome = await exchange.takeIn(request)
+  } finally {
+    exchange.inHand--
+  }
   const { encoding, signal } = request
   if (outcome.kind === 'taken') {
     reply(exchange, response, 200, encoding, encodeReply(signal, encoding, outcome.partial))

@@ -5,7 +5,7 @@ import { checkRequest } from '../../formats/otlp/check.ts'
 import type { Encoding } from '../../formats/otlp/encoding.ts'
 import { type JsonRequest, JsonMappingError, readJsonRequest } from '../../formats/otlp/json-read.ts'
 import { JsonSyntaxError } from '../../formats/otlp/json-text.ts'
-import { createRefusals, type Refusals } from '../../formats/otlp/refusals.ts'
+import { noRefusals, type Refusals } from '../../formats/otlp/refusals.ts'
 import type { PartialSuccess } from '../../formats/otlp/reply.ts'
 import { signalFacts } from '../../formats/otlp/signals.ts'
 import { Batch, type Signal } from '../../model/batch.ts'
@@ -56,7 +56,7 @@ export function createIntake(context: ReceiverContext): {
     const answer = await new Promise<Answer>(resolve => {
       const intake = context.intake(origin => Batch.ofRequest(request.signal, bytes, items, origin), {
         answer: resolve,
-        ...(request.peer !== undefined && { peer: request.peer }),
+        peer: request.peer,
       })
       subscriber?.next(intake)
     })
@@ -92,14 +92,18 @@ function prepare(request: OtlpRequest, context: ReceiverContext): Ready | (Outco
     return invalid(json)
   }
   const checked = checkRequest(signal, json?.bytes ?? request.bytes)
-  const jsonRefusals = json?.refusals ?? createRefusals()
+  const jsonRefusals = json?.refusals ?? noRefusals
   if (!checked.isUsable) {
     context.refuse(signal, checked.items + jsonRefusals.items, malformed)
     return invalid(checked.message)
   }
-  const refusals = [jsonRefusals, checked.refusals].filter(({ items }) => items > 0)
-  for (const { items } of refusals) context.refuse(signal, items, malformed)
-  const { items } = checked
+  const { items, hasStringIndex } = checked
+  if (!json && checked.refusals.items === 0) {
+    const bytes = withoutSlack(checked.bytes)
+    return { kind: 'ready', bytes, items, partial: undefined, hasStringIndex }
+  }
+  const refusals = [jsonRefusals, checked.refusals].filter(each => each.items > 0)
+  for (const each of refusals) context.refuse(signal, each.items, malformed)
   if (items === 0 && refusals.length > 0) return invalid(describe(refusals, signal))
   return {
     kind: 'ready',

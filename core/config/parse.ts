@@ -28,7 +28,10 @@ export function parseText(
     const { line, col } = lineCounter.linePos(offset)
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  const problems: Problem[] = document.errors.map(error => ({
+  // After the first fault of its syntax the text means something else, and what is said about the rest would mislead.
+  const first = document.errors.find(error => error.code !== 'DUPLICATE_KEY')
+  const told = document.errors.filter(error => error === first || error.code === 'DUPLICATE_KEY')
+  const problems: Problem[] = told.map(error => ({
     severity: 'error',
     code: 'CONFIG_SYNTAX',
     at: positionOf(error.pos[0]),

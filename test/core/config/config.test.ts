@@ -217,6 +217,10 @@ const frameRest = '"service": {"pipelines": {"traces": {"receivers": ["otlp"], "
 
 t.test('broken YAML, doubled keys and a config of another kind are problems with a place', async t => {
   t.match(await problemsOf('receivers: {otlp: \nservice: ['), [/^:\d+:\d+: /])
+  const onlyFirst = await problemsOf(
+    `exporters: {file: {path: \${env:X}/y}}\nservice: {pipelines: {traces: {}}}`,
+  )
+  t.strictSame(onlyFirst.length, 1, 'what follows from the first fault is not told')
   t.match(await problemsOf(`${frame}exporters: {}\n`), [/^:4:1: Map keys must be unique/])
   t.match(await problemsOf('[1, 2]'), [/^:1:1: The config must be a map, but is a list\./, /service/])
   t.match(await problemsOf(''), [/^:1:1: The config needs the section "service"/])

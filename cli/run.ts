@@ -38,6 +38,7 @@ export async function run(
   let release: () => void = () => undefined
   const stopHeadroom = giveHeapHeadroom(systemClock)
   try {
+    const watch = boundStart(signals.received, config.service.shutdown_timeout, quit)
     const metrics = await startTelemetry(telemetrySettings(own.metrics))
     telemetry = metrics
     const service = await startService(config, {
@@ -48,6 +49,7 @@ export async function run(
       packageRoot: packageRoot(),
       owner,
     })
+    watch.isStarted = true
     observeService(metrics.meter('fullspan'), service)
     if (owner) dropPrivileges(owner)
     release = surviveFaults(logger, systemClock)
@@ -72,6 +74,21 @@ export async function run(
     )
     return 3
   }
+}
+
+/** A stop during the start waits for its end, since what has started is to stop in order, but not for ever: a component may hang. */
+function boundStart(
+  stopped: Promise<void>,
+  timeoutMs: number,
+  quit: (exitCode: number) => void,
+): { isStarted: boolean } {
+  const watch = { isStarted: false }
+  void stopped.then(() =>
+    systemClock.after(timeoutMs, () => {
+      if (!watch.isStarted) quit(1)
+    }),
+  )
+  return watch
 }
 
 /** The config that ships, where none is named. */

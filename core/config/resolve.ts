@@ -1,11 +1,13 @@
 import type { Signal } from '../../model/batch.ts'
 import type {
+  Complaint,
   ComponentDefinition,
   ExporterDefinition,
   ExtensionDefinition,
   ProcessorDefinition,
   ReceiverDefinition,
 } from '../component.ts'
+import { messageWithPlace } from '../plugins/place-of.ts'
 import type { Kind, Registry } from '../registry.ts'
 import type { Settings } from '../schema.ts'
 import { checkNode } from './check.ts'
@@ -118,7 +120,7 @@ function resolveComponent(
   problems.push(...found)
   if (found.length > 0) return undefined
   const settings = value as Settings
-  for (const { setting, message } of definition.check?.(settings) ?? []) {
+  for (const { setting, message } of complaintsOf(definition, settings, fail)) {
     const at = locate(node, setting.split('.'))
     problems.push({
       severity: 'error',
@@ -128,6 +130,20 @@ function resolveComponent(
     })
   }
   return { id, definition, settings, at: keyAt }
+}
+
+function complaintsOf(
+  definition: ComponentDefinition,
+  settings: Settings,
+  fail: (problem: Pick<Problem, 'code' | 'message'>) => void,
+): readonly Complaint[] {
+  try {
+    return definition.check?.(settings) ?? []
+  } catch (error) {
+    const message = `The check of ${definition.kind} ${definition.type} failed: ${messageWithPlace(error)}`
+    fail({ code: 'CONFIG_BAD_PLUGIN', message })
+    return []
+  }
 }
 
 function resolveService(root: MapNode, problems: Problem[]): { value: ServiceConfig; node: MapNode } {

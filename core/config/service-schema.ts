@@ -123,6 +123,13 @@ export const serviceSchema = {
       description:
         'How many batches may wait in front of a processor that works asynchronously before receivers refuse.',
     },
+    processor_timeout: {
+      type: 'string',
+      format: 'duration',
+      default: '30s',
+      description:
+        'How long an asynchronous processor may take for one batch, which is dropped then. After two in a row it is passed over for as long, and its batches are dropped. 0: no limit.',
+    },
     run_as: {
       type: 'string',
       minLength: 1,

@@ -119,7 +119,8 @@ class BatchAttempt implements Attempt {
       controller.abort()
     }
     try {
-      this.options.export(this.batch, controller.signal).then(succeed, fail)
+      // A plugin in JavaScript may deliver without a promise.
+      Promise.resolve(this.options.export(this.batch, controller.signal)).then(succeed, fail)
     } catch (error) {
       fail(error)
     }

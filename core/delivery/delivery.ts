@@ -1,4 +1,4 @@
-import type { Batch } from '../../model/batch.ts'
+import type { Batch, Origin } from '../../model/batch.ts'
 import type { BranchBook } from '../ledger.ts'
 import type { Settlement } from '../settlement.ts'
 import { type Attempt, type AttemptOptions, type Attempts, createAttempts } from './attempts.ts'
@@ -69,6 +69,12 @@ export class Delivery {
     const hasRoom = isIdle || (enabled && this.queueSize + this.sizeOf(batch) <= queue_size)
     if (!hasRoom) this.refusedIntakes++
     return hasRoom
+  }
+
+  /** Whether some of this intake waits or is on its way. Looks at everything: not for the hot path. */
+  holds(origin: Origin): boolean {
+    const has = ({ batch }: Job): boolean => batch.shares.has(origin)
+    return this.waiting.some(has) || [...this.active].some(has)
   }
 
   put(batch: Batch, branch: BranchBook): void {

@@ -4,6 +4,7 @@ import { Delivery } from '../delivery/delivery.ts'
 import { deliverySettings } from '../delivery/schema.ts'
 import type { Settlement } from '../settlement.ts'
 import { componentContext, type Shared } from './context.ts'
+import { createComponent, hasMethod, isFunction } from './create-component.ts'
 
 export interface RunningExporter {
   readonly id: string
@@ -23,7 +24,10 @@ export async function startExporter(
     ...base,
     drop: (batch, items, reason) => delivery.reject(batch, items, reason),
   }
-  const made = await definition.create(settings, context)
+  const made = await createComponent(base, () => definition.create(settings, context), {
+    isRight: each => isFunction(each) || (hasMethod(each, 'export') && hasMethod(each, 'close')),
+    expected: 'a function or { export, close }',
+  })
   const send: Export = typeof made === 'function' ? made : (batch, cancelled) => made.export(batch, cancelled)
   const { random } = shared.environment
   const delivery = new Delivery({

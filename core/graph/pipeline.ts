@@ -5,8 +5,10 @@ import type { PipelineConfig } from '../config/pipelines.ts'
 import type { Configured } from '../config/resolve.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { BranchBook, type PipelineBook } from '../ledger.ts'
+import { occasionally } from '../log-rate.ts'
 import type { Settlement } from '../settlement.ts'
 import { componentContext, type Shared } from './context.ts'
+import { createComponent, hasMethod, isFunction } from './create-component.ts'
 import { runFunction } from './run-function.ts'
 import { runOperator } from './run-operator.ts'
 import { type RunningProcessor, unreachable } from './running-processor.ts'
@@ -33,6 +35,7 @@ interface Options {
   readonly deliveries: readonly Delivery[]
   readonly nextBranchIndex: () => number
   readonly maxWaiting: number
+  readonly callTimeoutMs: number
   readonly shared: Shared
   readonly settlement: Settlement
 }
@@ -69,8 +72,10 @@ export async function startPipeline(options: Options): Promise<Pipeline> {
     book,
     stages,
     admit(batch) {
-      const late = running.find(each => each.waiting >= maxWaiting)
-      if (late) return { reason: `a processor of ${config.id} is behind`, retryAfterMs: fullRetryMs }
+      const late = running.findIndex(each => each.waiting >= maxWaiting)
+      if (late >= 0) {
+        return { reason: `${stages[late]?.id} in ${config.id} is behind`, retryAfterMs: fullRetryMs }
+      }
       for (const { delivery } of branches) {
         if (!delivery.hasRoom(batch))
           return { reason: `the queue of ${delivery.id} is full`, retryAfterMs: fullRetryMs }
@@ -100,6 +105,7 @@ async function startProcessor(
   const { config, book, shared, settlement, input$, admissions } = options
   const base = componentContext(shared, id, { kind: 'processor', pipeline: config.id })
   const { logger } = base
+  const say = occasionally(logger, base.clock)
   const stage = new Stage({ id, book, settlement, logger })
   const context: ProcessorContext = {
     ...base,
@@ -112,14 +118,18 @@ async function startProcessor(
         try {
           return admit(batch)
         } catch (error) {
-          logger.error({ err: error }, 'failed to say whether it has room, so the intake is refused')
-          return { reason: `${id} failed`, retryAfterMs: fullRetryMs }
+          // Refused, the intake would be lost to all other pipelines too.
+          say.error({ err: error }, 'failed to say whether it has room, which counts as a yes')
+          return undefined
         }
       })
     },
   }
-  const made = await definition.create(settings, context)
-  const common = { stage, logger, input$ }
+  const made = await createComponent(base, () => definition.create(settings, context), {
+    isRight: each => isFunction(each) || hasMethod(each, 'operator'),
+    expected: 'a function or { operator }',
+  })
+  const common = { stage, say, clock: base.clock, timeoutMs: options.callTimeoutMs, input$ }
   const running =
     typeof made === 'function'
       ? runFunction(batch => made(batch, context), common)

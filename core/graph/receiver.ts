@@ -6,6 +6,7 @@ import { occasionally } from '../log-rate.ts'
 import type { IntakeAccount, Settlement } from '../settlement.ts'
 import { offerTo } from './admission.ts'
 import { componentContext, type Shared } from './context.ts'
+import { createComponent, hasMethod } from './create-component.ts'
 import type { Pipeline } from './pipeline.ts'
 
 export interface RunningReceiver {
@@ -72,12 +73,15 @@ export async function startReceiver(options: Options): Promise<RunningReceiver> 
   const offer = offerTo({ routes, settlement, statsOf, shared })
   const take = (intake: Intake): void => {
     if (intake instanceof OpenIntake) offer(intake.account, intake.batch)
-    else logger.error({}, 'emitted an intake that was not made by context.intake, which is dropped')
+    else say.error({}, 'emitted an intake that was not made by context.intake, which is dropped')
   }
 
-  const stream$ = await definition.create(settings, context)
-  const create = async (): Promise<Observable<Intake>> => definition.create(settings, context)
-  return { id, type: definition.type, stats, ...superviseStream(stream$, create, take, base) }
+  const create = (): Promise<Observable<Intake>> =>
+    createComponent(base, () => definition.create(settings, context), {
+      isRight: each => hasMethod(each, 'subscribe'),
+      expected: 'an Observable',
+    })
+  return { id, type: definition.type, stats, ...superviseStream(await create(), create, take, base) }
 }
 
 /** What `context.intake` gives: only core sees its account. */

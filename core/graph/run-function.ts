@@ -1,14 +1,22 @@
 import { Observable, type Subscriber } from 'rxjs'
-import type { Batch } from '../../model/batch.ts'
+import { Batch } from '../../model/batch.ts'
 import type { BatchFunction } from '../component.ts'
-import { failed, type Place, type RunningProcessor, unexplained, unreachable } from './running-processor.ts'
+import {
+  failed,
+  hung,
+  notABatch,
+  type Place,
+  type RunningProcessor,
+  unexplained,
+  unreachable,
+} from './running-processor.ts'
 
-type Result = Batch | readonly Batch[] | undefined
+type Result = Awaited<ReturnType<BatchFunction>>
 type Call = (batch: Batch) => ReturnType<BatchFunction>
 
 /**
- * Runs a function for one batch after the other, in order; the next one waits until a promise is settled. A throw drops the batch in
- * hand, and what a call neither returns nor explains counts as dropped.
+ * Runs a function for one batch after the other, in order; the next one waits until a promise is settled, or has taken too long. A throw
+ * drops the batch in hand, and what a call neither returns nor explains counts as dropped.
  */
 export function runFunction(call: Call, place: Place): RunningProcessor {
   let line: Line | undefined
@@ -30,6 +38,9 @@ export function runFunction(call: Call, place: Place): RunningProcessor {
   }
 }
 
+/** So many calls in a row that took too long, and nothing is given to it for as long as it had for one. */
+const longestHangs = 2
+
 /** Batches in a line before the function. */
 class Line {
   readonly waiting: Batch[] = []
@@ -39,6 +50,9 @@ class Line {
   private isBusy = false
   private isInputDone = false
   private isAbandoned = false
+  private hangs = 0
+  /** Until then it is passed over: its line must not make receivers refuse what others could take. */
+  private hungUntilMs = 0
 
   constructor(call: Call, place: Place, output: Subscriber<Batch>) {
     this.call = call
@@ -68,7 +82,12 @@ class Line {
   }
 
   private start(batch: Batch): void {
-    this.place.stage.take(batch)
+    const { stage, clock } = this.place
+    stage.take(batch)
+    if (this.hungUntilMs > 0 && clock.nowMs() < this.hungUntilMs) {
+      stage.dropHeld(hung)
+      return
+    }
     try {
       const result = this.call(batch)
       if (isPromise(result)) this.await(result)
@@ -78,12 +97,35 @@ class Line {
     }
   }
 
-  private await(result: Promise<Result>): void {
+  private await(result: PromiseLike<Result>): void {
     this.isBusy = true
-    void Promise.resolve(result)
-      .then(settled => this.emit(settled))
-      .catch((error: unknown) => this.fail(error))
-      .finally(() => this.next())
+    const { clock, timeoutMs } = this.place
+    let isOver = false
+    const end = (what: () => void): void => {
+      if (isOver) {
+        // Late, but it lives.
+        this.hangs = 0
+        this.hungUntilMs = 0
+        return
+      }
+      isOver = true
+      stopTimer?.()
+      try {
+        what()
+      } catch (error) {
+        this.fail(error)
+      }
+      this.next()
+    }
+    const stopTimer = timeoutMs > 0 ? clock.after(timeoutMs, () => end(() => this.giveUp())) : undefined
+    const emit = (settled: Result): void => {
+      this.hangs = 0
+      this.emit(settled)
+    }
+    Promise.resolve(result).then(
+      settled => end(() => emit(settled)),
+      (error: unknown) => end(() => this.fail(error)),
+    )
   }
 
   private next(): void {
@@ -102,20 +144,41 @@ class Line {
 
   private emit(result: Result): void {
     if (this.isAbandoned) return
-    const { stage } = this.place
-    const batches = result === undefined ? [] : 'items' in result ? [result] : result
+    const { stage, say } = this.place
+    const batches = batchesOf(result)
     for (const batch of batches) stage.emit(batch)
-    if (stage.heldItems > 0) stage.dropHeld(unexplained)
+    if (stage.heldItems > 0) {
+      const dropped = stage.dropHeld(unexplained)
+      say.warn({ dropped }, 'neither gave back nor explained items, which count as dropped')
+    }
     for (const batch of batches) if (batch.items > 0) this.output.next(batch)
   }
 
   private fail(error: unknown): void {
     const dropped = this.place.stage.dropHeld(failed)
-    this.place.logger.error({ err: error, dropped }, 'failed on a batch, which is dropped')
+    this.place.say.error({ err: error, dropped }, 'failed on a batch, which is dropped')
+  }
+
+  private giveUp(): void {
+    const { stage, say, clock, timeoutMs } = this.place
+    const dropped = stage.dropHeld(hung)
+    this.hangs++
+    if (this.hangs >= longestHangs) this.hungUntilMs = clock.nowMs() + timeoutMs
+    say.error({ dropped, timeoutMs }, 'has not given an answer for a batch, which is dropped')
   }
 }
 
+/** What a call gave, which in JavaScript can be anything. */
+function batchesOf(result: Result): readonly Batch[] {
+  if (result === undefined) return []
+  const batches: readonly unknown[] = Array.isArray(result) ? result : [result]
+  return batches.map(batch => {
+    if (batch instanceof Batch) return batch
+    throw notABatch(batch)
+  })
+}
+
 /** Any thenable: a plugin may bring promises of its own. */
-function isPromise(result: Result | Promise<Result>): result is Promise<Result> {
-  return result !== undefined && 'then' in result
+function isPromise(result: ReturnType<BatchFunction>): result is Promise<Result> {
+  return typeof result === 'object' && 'then' in result
 }

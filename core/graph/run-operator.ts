@@ -1,7 +1,14 @@
 import { Observable, Subject, type Subscriber, type Subscription } from 'rxjs'
-import type { Batch } from '../../model/batch.ts'
+import { Batch } from '../../model/batch.ts'
 import type { BatchOperator } from '../component.ts'
-import { failed, type Place, type RunningProcessor, unexplained, unreachable } from './running-processor.ts'
+import {
+  failed,
+  notABatch,
+  type Place,
+  type RunningProcessor,
+  unexplained,
+  unreachable,
+} from './running-processor.ts'
 
 /** One life of the operator, from its application to its failure or end. */
 interface Life {
@@ -13,7 +20,7 @@ interface Life {
  * Runs an operator. If it fails, or completes before its source does, what it has in hand is dropped, and it is applied anew to
  * the batches that follow.
  */
-export function runOperator({ operator }: BatchOperator, { stage, logger, input$ }: Place): RunningProcessor {
+export function runOperator({ operator }: BatchOperator, { stage, say, input$ }: Place): RunningProcessor {
   const state: { life: Life | undefined; isInputDone: boolean } = { life: undefined, isInputDone: false }
 
   const start = (output: Subscriber<Batch>): Life => {
@@ -24,18 +31,22 @@ export function runOperator({ operator }: BatchOperator, { stage, logger, input$
       state.life = undefined
       life.subscription?.unsubscribe()
       const dropped = stage.dropHeld(failed)
-      logger.error({ err: error, dropped }, 'failed; what it had in hand is dropped, and it starts anew')
+      say.error({ err: error, dropped }, 'failed; what it had in hand is dropped, and it starts anew')
       if (state.isInputDone) output.complete()
     }
     const end = (): void => {
       if (!state.isInputDone) return fail(new Error('completed before its source'))
       if (state.life !== life) return
       state.life = undefined
-      if (stage.heldItems > 0) stage.dropHeld(unexplained)
+      if (stage.heldItems > 0) {
+        const dropped = stage.dropHeld(unexplained)
+        say.warn({ dropped }, 'neither gave back nor explained items, which count as dropped')
+      }
       output.complete()
     }
-    const give = (batch: Batch): void => {
+    const give = (batch: unknown): void => {
       if (state.life !== life) return
+      if (!(batch instanceof Batch)) return fail(notABatch(batch))
       stage.emit(batch)
       if (batch.items > 0) output.next(batch)
     }

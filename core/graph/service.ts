@@ -7,6 +7,7 @@ import { ledgerEntry, type LedgerEntry, PipelineBook } from '../ledger.ts'
 import { createPeers } from '../peers.ts'
 import { createSettlement, type Settlement } from '../settlement.ts'
 import { componentContext, type Environment, type Shared } from './context.ts'
+import { createComponent, hasMethod } from './create-component.ts'
 import { type RunningExporter, startExporter } from './exporters.ts'
 import { type Pipeline, startPipeline } from './pipeline.ts'
 import { type ReceiverStats, type RunningReceiver, startReceiver } from './receiver.ts'
@@ -110,6 +111,7 @@ async function startAll(config: Config, running: Running): Promise<void> {
           .map(({ delivery }) => delivery),
         nextBranchIndex: () => branches++,
         maxWaiting: config.service.processor_queue_size,
+        callTimeoutMs: config.service.processor_timeout,
         shared,
         settlement,
       }),
@@ -123,10 +125,7 @@ async function startAll(config: Config, running: Running): Promise<void> {
       const { when_unavailable: policy } = receiver.settings as { when_unavailable?: string }
       if (policy !== 'warn') throw error
       const { logger } = componentContext(shared, receiver.id, { kind: 'receiver' })
-      logger.warn(
-        {},
-        `cannot start and is left out: ${error instanceof Error ? error.message : String(error)}`,
-      )
+      logger.warn({}, `is left out: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
 }
@@ -135,7 +134,11 @@ async function startExtension(
   { id, definition, settings }: Configured<ExtensionDefinition>,
   { shared, extensions }: Running,
 ): Promise<void> {
-  const { api, stop } = await definition.create(settings, componentContext(shared, id, { kind: 'extension' }))
+  const context = componentContext(shared, id, { kind: 'extension' })
+  const { api, stop } = await createComponent(context, () => definition.create(settings, context), {
+    isRight: each => hasMethod(each, 'stop'),
+    expected: '{ api, stop }',
+  })
   extensions.push({ id, stop })
   if (shared.extensions instanceof Map) shared.extensions.set(id, api)
 }

@@ -32,6 +32,10 @@ export class Stage {
     this.logger = logger
   }
 
+  holds(origin: Origin): boolean {
+    return this.held.has(origin)
+  }
+
   /** A batch waits in front of it. */
   queue(batch: Batch): void {
     this.book.held += batch.items

@@ -7,7 +7,8 @@ const rooms = ['dist', 'model', 'formats', 'core', 'cli']
 
 /** A message in one line that says where, for errors of code that is not ours. */
 export function messageWithPlace(error: unknown): string {
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  const kind = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : ''
+  const message = error instanceof Error ? kind + error.message : String(error)
   const place = placeOf(error)
   return place === undefined ? message : `${message} (${place})`
 }

@@ -210,11 +210,7 @@ t.test('a processor can refuse an intake, and one that is behind makes core refu
   isFull = false
   t.match(
     [send(), send(), send()],
-    [
-      { kind: 'accepted' },
-      { kind: 'accepted' },
-      { kind: 'refused', reason: 'a processor of traces is behind' },
-    ],
+    [{ kind: 'accepted' }, { kind: 'accepted' }, { kind: 'refused', reason: 'step in traces is behind' }],
   )
   balanced(t, service)
   t.equal(service.ledger()[0]?.held, 2)
@@ -267,7 +263,10 @@ t.test('a receiver that cannot start stops the start, unless it may be left out'
     .replace('[in]', '[in, broken]')
   // A clock that stands: what has started ends without waiting for a time limit.
   const config = await configFrom(text, [source.definition, broken, step, sink.definition, other.definition])
-  await t.rejects(startService(config, testEnvironment(manualClock())), { message: 'no such kernel' })
+  await t.rejects(startService(config, testEnvironment(manualClock())), {
+    code: 'COMPONENT_CANNOT_START',
+    message: 'broken cannot start: no such kernel.',
+  })
   const warned = text.replace('fail}', 'warn}')
   const { service, lines } = await start(
     warned,
@@ -281,7 +280,7 @@ t.test('a receiver that cannot start stops the start, unless it may be left out'
     {
       level: 'warn',
       fields: { component: 'broken' },
-      message: 'cannot start and is left out: no such kernel',
+      message: 'is left out: broken cannot start: no such kernel.',
     },
   ])
   source.send(origin => testBatch(1, origin))
@@ -314,6 +313,103 @@ t.test('an intake that stays too long is reported with the component that has it
   t.equal(environment.lines.length, 1, 'it is said once')
   await service.stop()
   t.match(service.ledger(), [{ drops: [{ component: 'step', reason: 'gone without a reason', items: 4 }] }])
+})
+
+t.test('an exporter that has an overdue intake is named, whichever comes after it', async t => {
+  const source = fakeReceiver()
+  const sink = fakeExporter(() => new Promise<never>(() => undefined))
+  const other = fakeExporter(undefined, 'other')
+  const clock = manualClock()
+  const environment = testEnvironment(clock)
+  const text = simple.replace('shutdown_timeout: 1s', 'settle_timeout: 1m').replace('[out]', '[out, other]')
+  const step = fakeProcessor(() => batch => batch)
+  const config = await configFrom(text, [source.definition, step, sink.definition, other.definition])
+  const service = await startService(config, environment)
+  source.send(origin => testBatch(4, origin))
+  await new Promise<void>(resolve => setImmediate(resolve))
+  clock.advance(120_000)
+  const overdue = environment.lines.filter(line => line.message.includes('settle_timeout'))
+  t.match(overdue, [{ fields: { component: 'out', intakes: 1, items: 4 } }])
+  t.equal(overdue.length, 1)
+  const stopping = service.stop()
+  for (let second = 0; second < 20; second++) {
+    clock.advance(1000)
+    await new Promise<void>(resolve => setImmediate(resolve))
+  }
+  t.match(await stopping, { droppedItems: 4 })
+})
+
+t.test('a processor that gives no answer is given up, passed over, and tried again', async t => {
+  const source = fakeReceiver()
+  const sink = fakeExporter()
+  const other = fakeExporter(undefined, 'other')
+  const clock = manualClock()
+  const environment = testEnvironment(clock)
+  const answers: (() => void)[] = []
+  const step = fakeProcessor(() => batch => new Promise(resolve => answers.push(() => resolve(batch))))
+  const config = await configFrom(simple, [source.definition, step, sink.definition, other.definition])
+  const service = await startService(config, environment)
+  const send = () => source.send(origin => testBatch(1, origin))
+  const turn = () => new Promise<void>(resolve => setImmediate(resolve))
+  send()
+  send()
+  clock.advance(30_000)
+  t.equal(answers.length, 2, 'the second call comes when the first is given up')
+  clock.advance(30_000)
+  t.match(service.ledger(), [{ drops: [{ component: 'step', reason: 'component hung', items: 2 }], held: 0 }])
+  send()
+  t.equal(answers.length, 2, 'after two in a row it is passed over')
+  clock.advance(30_000)
+  send()
+  t.equal(answers.length, 3, 'for as long as a call may take')
+  answers[2]?.()
+  await turn()
+  t.equal(sink.spanIds.length, 1)
+  send()
+  clock.advance(30_000)
+  send()
+  t.equal(answers.length, 5, 'one that was answered counts: it is not passed over at once')
+  answers[4]?.()
+  answers[3]?.()
+  await turn()
+  t.equal(sink.spanIds.length, 2, 'what comes too late is not used')
+  balanced(t, service)
+  t.match(environment.lines, [
+    { level: 'error', fields: { component: 'step', dropped: 1 }, message: /has not given an answer/ },
+    {},
+    {},
+  ])
+  await service.stop()
+})
+
+t.test('a component that takes long to start is named', async t => {
+  const source = fakeReceiver()
+  const sink = fakeExporter()
+  const clock = manualClock()
+  const environment = testEnvironment(clock)
+  let go: () => void = () => undefined
+  const slow = defineExtension({
+    type: 'slow',
+    description: 'x',
+    stability: 'development',
+    schema: { type: 'object', additionalProperties: false, properties: {} },
+    create: () =>
+      new Promise(resolve => (go = () => resolve({ api: undefined, stop: () => Promise.resolve() }))),
+  })
+  const text = `
+receivers: {in: }
+exporters: {out: }
+extensions: {slow: }
+service: {extensions: [slow], pipelines: {traces: {receivers: [in], exporters: [out]}}}`
+  const config = await configFrom(text, [source.definition, sink.definition, slow])
+  const starting = startService(config, environment)
+  clock.advance(25_000)
+  t.match(environment.lines, [
+    { fields: { component: 'slow', seconds: 10 }, message: /has not started yet/ },
+    { fields: { component: 'slow', seconds: 20 } },
+  ])
+  go()
+  await (await starting).stop()
 })
 
 t.test('extensions start first, stop last, and are found by id', async t => {

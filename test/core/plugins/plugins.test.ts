@@ -104,7 +104,7 @@ t.test('what a plugin cannot find or say is one line, with the place', async t =
     './throws.ts': 'ReferenceError: missing is not defined (./throws.ts:3:1)',
     './no-name.js':
       "./no-name.js:1:10: The requested module 'fullspan' does not provide an export named 'nothing'",
-    './no-package.ts': "Error: Cannot find package 'left-pad' imported from ./no-package.ts",
+    './no-package.ts': "Cannot find package 'left-pad' imported from ./no-package.ts",
     './no-default.ts': 'it has no default export. Write `export default defineProcessor({ … })`.',
     './five.ts':
       'its default export is not made by defineReceiver, defineProcessor, defineExporter or defineExtension.',

@@ -13,6 +13,8 @@ export interface RunningFullspan {
   readonly pid: number
   /** All that was logged. */
   readonly lines: readonly LogRecord[]
+  /** Other lines on standard error. */
+  readonly text: () => readonly string[]
   /** What came on standard output. */
   readonly stdout: () => string
   /** The first line, past or to come, that `isIt`; fails when the process ends without one. */
@@ -36,7 +38,12 @@ interface Teardown {
 export async function runFullspan(
   t: Teardown,
   config: string,
-  options: { cwd?: string; settings?: readonly string[]; nodeOptions?: readonly string[] } = {},
+  options: {
+    cwd?: string
+    settings?: readonly string[]
+    nodeOptions?: readonly string[]
+    env?: Readonly<Record<string, string>>
+  } = {},
 ): Promise<RunningFullspan> {
   const running = startFullspan(t, config, options)
   await running.until(line => line.msg === 'everything is ready')
@@ -44,10 +51,10 @@ export async function runFullspan(
 }
 
 /** The same without waiting. */
-function startFullspan(
+export function startFullspan(
   t: Teardown,
   config: string,
-  { cwd, settings = [], nodeOptions = [] }: Parameters<typeof runFullspan>[2] = {},
+  { cwd, settings = [], nodeOptions = [], env = {} }: Parameters<typeof runFullspan>[2] = {},
 ): RunningFullspan {
   const main = join(packageRoot(), 'dist/cli/main.js')
   const all = [
@@ -57,7 +64,10 @@ function startFullspan(
   ]
   const args = [main, 'run', '--config', config, ...all.flatMap(each => ['--set', each])]
   // The test runner loads itself into every process by NODE_OPTIONS.
-  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...nodeOptions, ...args], { cwd })
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...nodeOptions, ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+  })
   t.teardown(() => void child.kill('SIGKILL'))
   const lines: LogRecord[] = []
   const watchers = new Set<() => void>()
@@ -93,6 +103,7 @@ function startFullspan(
       return child.pid ?? 0
     },
     lines,
+    text: () => other,
     stdout: () => stdout,
     until,
     exited,

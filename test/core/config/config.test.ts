@@ -221,7 +221,7 @@ t.test('broken YAML, doubled keys and a config of another kind are problems with
     `exporters: {file: {path: \${env:X}/y}}\nservice: {pipelines: {traces: {}}}`,
   )
   t.strictSame(onlyFirst.length, 1, 'what follows from the first fault is not told')
-  t.match(await problemsOf(`${frame}exporters: {}\n`), [/^:4:1: Map keys must be unique/])
+  t.match(await problemsOf(`${frame}exporters: {}\n`), [/^:4:1: The key "exporters" stands twice/])
   t.match(await problemsOf('[1, 2]'), [/^:1:1: The config must be a map, but is a list\./, /service/])
   t.match(await problemsOf(''), [/^:1:1: The config needs the section "service"/])
   t.match(await problemsOf('receivers: [otlp]\nservice: {pipelines: {}}'), [
@@ -317,7 +317,7 @@ service: {pipelines: {traces: {receivers: [otlp, otlp/2], exporters: [file]}}}`
   const { config, problems } = await loadConfig({ files: [`yaml:${text}`], components, env: {} })
   t.strictSame(problems, [])
   t.match(config.receivers.get('otlp/2')?.settings, { count: 4, wait: 2000 })
-  t.match(await problemsOf(`${frame}receivers: &a {otlp: *a}`), [/itself|unique/, /./])
+  t.match(await problemsOf(`${frame}receivers: &a {otlp: *a}`), [/itself|stands twice/, /./])
 })
 
 t.test('plugins bring components; what is none is a problem', async t => {

@@ -252,7 +252,7 @@ t.test(
 t.test('an exporter without these settings gets one consumer, so its batches stay in order', t => {
   t.match(deliverySettings({}), {
     timeoutMs: 0,
-    queue: { num_consumers: 1, queue_size: 1000 },
+    queue: { num_consumers: 1, queue_size: 64 * 1024 * 1024 },
     retry: { initial_interval: 5000 },
   })
   t.end()

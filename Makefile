@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 BUILD_PACKAGES := make gcc libc6-dev clang-14 bpftool libbpf-dev libelf-dev zlib1g-dev
-SHOP_PACKAGES := iproute2 iptables nginx-light mariadb-server-core redis-server redis-tools dnsmasq-base python3 python3-pymysql
+SHOP_PACKAGES := iproute2 iptables nginx-light mariadb-server-core mariadb-client-core redis-server redis-tools dnsmasq-base python3 python3-pymysql
 TEST_PACKAGES := $(SHOP_PACKAGES) curl procps util-linux
 CONFIG ?=
 
@@ -25,9 +25,9 @@ probe:
 	if .ci/install-packages $(BUILD_PACKAGES); then $(MAKE) --no-print-directory -C bpf; \
 	else echo "make: the eBPF probe was not built; Fullspan runs without eBPF." >&2; fi
 
-test: build ## all tests; those that need root, a kernel feature or another program skip with their reason
+test: build ## all tests (ONLY=part of a path for some); what cannot run here skips with its reason
 	.ci/install-packages $(TEST_PACKAGES) || true
-	npx tap run --reporter=tap 'dist/test/**/*.test.js' | node .ci/test-report.js
+	node .ci/test.js $(ONLY)
 
 bench: build ## benchmarks (PART=model for one)
 	npm run --silent bench -- $(PART)

@@ -89,6 +89,11 @@ function validate({ problems }: LoadedConfig, files: readonly string[]): void {
   else process.exitCode = 1
 }
 
+// `fullspan schema | head`: who has read enough is no fault of ours. What runs goes on; its exporters find out for themselves.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
 try {
   await main()
 } catch (error) {

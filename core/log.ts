@@ -51,8 +51,9 @@ function asText(
 function serializeError(error: unknown): unknown {
   if (!(error instanceof FullspanError))
     return error instanceof Error ? stdSerializers.err(error) : String(error)
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
-  return `${error.code}: ${error.message}${cause}`
+  const cause = error.cause instanceof Error ? error.cause.message : ''
+  // Many messages have the words of their cause already.
+  return `${error.code}: ${error.message}${error.message.includes(cause) ? '' : ` (${cause})`}`
 }
 
 function wrap(logger: Pino): RootLogger {

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import type { ComponentDefinition } from '../component.ts'
 import { FullspanError } from '../errors.ts'
 import { createRegistry, type Registry } from '../registry.ts'
-import { mergeNodes, nodeOfSetting } from './merge.ts'
-import { type ConfigNode, emptyMap } from './node.ts'
+import { nodeOfSetting } from './setting.ts'
+import { type ConfigNode, emptyMap, mergeNodes } from './node.ts'
 import { parseText } from './parse.ts'
 import { loadPlugins } from './plugins.ts'
 import { formatProblem, type Problem } from './problem.ts'
@@ -78,14 +78,19 @@ function readSource(
   try {
     return parseText(readFileSync(path, 'utf8'), path)
   } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error)
-    const message = `The config cannot be read: ${reason}.`
+    const { code = '' } = error as NodeJS.ErrnoException
+    const message = `The config cannot be read: ${unreadable[code] ?? String(error)}.`
     return {
       node: emptyMap(at),
       problems: [{ severity: 'error', code: 'CONFIG_UNREADABLE', at: { ...at, file: path }, message }],
     }
   }
+}
+
+const unreadable: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'this user may not read it',
 }
 
 function byPlace(left: Problem, right: Problem): number {

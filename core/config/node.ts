@@ -67,3 +67,14 @@ export function describe(node: ConfigNode): string {
   if (node.value === null) return 'empty'
   return JSON.stringify(node.original ?? node.value)
 }
+
+/** Two configs as one: maps are joined key by key, anything else of the later one replaces the earlier. */
+export function mergeNodes(earlier: ConfigNode, later: ConfigNode): ConfigNode {
+  if (earlier.kind !== 'map' || later.kind !== 'map') return later
+  const entries = new Map<string, Entry>(earlier.entries)
+  for (const [key, entry] of later.entries) {
+    const known = entries.get(key)
+    entries.set(key, known ? { keyAt: entry.keyAt, node: mergeNodes(known.node, entry.node) } : entry)
+  }
+  return { kind: 'map', at: earlier.at, entries }
+}

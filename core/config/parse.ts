@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
-import { emptyMap, type ConfigNode, type Entry, type Scalar } from './node.ts'
+import { emptyMap, mergeNodes, type ConfigNode, type Entry, type Scalar } from './node.ts'
 import type { Position, Problem } from './problem.ts'
 
 interface Source {
@@ -33,19 +33,17 @@ export function parseText(
   const told = document.errors.filter(error => error === first || error.code === 'DUPLICATE_KEY')
   const problems: Problem[] = told.map(error => ({
     severity: 'error',
-    code: 'CONFIG_SYNTAX',
     at: positionOf(error.pos[0]),
-    message:
-      error.code === 'DUPLICATE_KEY'
-        ? duplicateKey(text, error.pos[0])
-        : `${error.message.replace(/\.$/, '')}.`,
+    ...(error.code === 'DUPLICATE_KEY'
+      ? { code: 'CONFIG_REPEATED_KEY', message: repeatedKey(text, error.pos[0]) }
+      : { code: 'CONFIG_SYNTAX', message: `${error.message.replace(/\.$/, '')}.` }),
   }))
   const source: Source = { document, positionOf, problems, following: new Set() }
   if (document.contents === null) return { node: emptyMap(positionOf(0)), problems }
   return { node: convert(document.contents, source), problems }
 }
 
-function duplicateKey(text: string, at: number): string {
+function repeatedKey(text: string, at: number): string {
   const key = /^["']?([^"':\s]+)/.exec(text.slice(at))?.[1] ?? ''
   return `The key "${key}" stands twice in this map. Remove one of the two.`
 }
@@ -83,6 +81,7 @@ function convertEntries(
   source: Source,
 ): Map<string, Entry> {
   const entries = new Map<string, Entry>()
+  const own = new Set<string>()
   for (const { key, value } of pairs) {
     const keyNode = asNode(key)
     const keyAt = source.positionOf(keyNode?.range?.[0] ?? 0)
@@ -98,10 +97,14 @@ function convertEntries(
       }
     } else {
       const node = asNode(value)
-      entries.set(name, {
-        keyAt,
-        node: node ? convert(node, source) : { kind: 'scalar', at: keyAt, value: null },
-      })
+      const converted: ConfigNode = node ? convert(node, source) : { kind: 'scalar', at: keyAt, value: null }
+      // A repeated key is a problem already. Joined, neither part makes names look undefined that the other has.
+      const before = own.has(name) ? entries.get(name) : undefined
+      own.add(name)
+      entries.set(
+        name,
+        before ? { ...before, node: mergeNodes(converted, before.node) } : { keyAt, node: converted },
+      )
     }
   }
   return entries

@@ -140,17 +140,27 @@ class BatchAttempt implements Attempt {
     const fields = { err: error, items, waitMs: Math.round(waitMs) }
     say.warn(fields, 'a batch cannot be delivered for now and will be tried again')
     this.pace.retries++
-    const shortened = Math.max(Math.min(waitMs, hurriedWaitMs), asked?.afterMs ?? 0)
-    this.wait(this.pace.isHurried ? shortened : waitMs)
+    const askedMs = asked?.afterMs ?? 0
+    const shortened = Math.max(Math.min(waitMs, hurriedWaitMs), askedMs)
+    this.wait(this.pace.isHurried ? shortened : waitMs, askedMs)
   }
 
-  private wait(waitMs: number): void {
+  /** `askedMs`: how much of it the other side asked for, which is waited also by who is in a hurry. */
+  private wait(waitMs: number, askedMs: number): void {
     const { wakers } = this.pace
-    const wake = (): void => {
+    const { clock } = this.options
+    const beganMs = clock.nowMs()
+    const next = (): void => {
       this.stop()
       this.try()
     }
-    const stopTimer = this.options.clock.after(waitMs, wake)
+    const wake = (): void => {
+      const leftMs = askedMs - (clock.nowMs() - beganMs)
+      if (leftMs <= 0) return next()
+      this.stop()
+      this.wait(leftMs, leftMs)
+    }
+    const stopTimer = clock.after(waitMs, next)
     wakers.add(wake)
     this.stop = () => {
       wakers.delete(wake)

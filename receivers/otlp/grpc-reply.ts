@@ -8,12 +8,21 @@ const head: OutgoingHttpHeaders = {
   'grpc-accept-encoding': 'identity,gzip,deflate',
 }
 
-/** Answers a call with its message. */
+/** Answers a call with its message. Runs once a call: what does not differ is made once. */
 export function succeed(stream: ServerHttp2Stream, message: Uint8Array): void {
   if (stream.destroyed || stream.headersSent) return
-  stream.respond(head, { waitForTrailers: true })
-  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-  stream.end(encodeFrame(message, false))
+  stream.respond(head, withTrailers)
+  stream.on('wantTrailers', sendOk)
+  stream.end(message.length === 0 ? emptyFrame : encodeFrame(message, false))
+}
+
+const withTrailers = { waitForTrailers: true }
+const okTrailers: OutgoingHttpHeaders = { 'grpc-status': '0' }
+/** Full success of every signal. */
+const emptyFrame = encodeFrame(new Uint8Array(0), false)
+
+function sendOk(this: ServerHttp2Stream): void {
+  this.sendTrailers(okTrailers)
 }
 
 /** Answers a call with a status, in trailers alone. Details go along where the status has any. */

@@ -168,7 +168,9 @@ function reply(
     ...(isClosing && { connection: 'close' }),
     ...headers,
   })
-  response.end(body)
+  // Head and no body is one write of a text, which costs half as much as two pieces.
+  if (body.length === 0) response.end()
+  else response.end(body)
 }
 
 /** CONNECT wants a tunnel. */

@@ -12,6 +12,7 @@ import { defineExporter } from '../../core/component.ts'
 import { loadConfig } from '../../core/config/load.ts'
 import { packageRoot } from '../../core/package-root.ts'
 
+t.setTimeout(120_000) // many processes, each of which takes a second to start on a busy machine
 const main = join(packageRoot(), 'dist/cli/main.js')
 
 interface Run {
@@ -135,6 +136,13 @@ t.test('components lists every one of them', async t => {
       `${kind} ${type}`,
     )
   }
+})
+
+t.test('a reader that has seen enough is no fault', async t => {
+  const { child, out, exit } = start(['schema'])
+  child.stdout?.destroy()
+  t.equal(await exit, 0)
+  t.equal(out.stderr, '')
 })
 
 t.test('help names every command, and a mistyped one exits 2', async t => {

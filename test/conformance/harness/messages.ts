@@ -42,7 +42,7 @@ export const signals = [
 
 export type SignalInfo = (typeof signals)[number]
 
-export const [traces, metrics, logs, profiles] = signals
+export const [traces, metrics, logs] = signals
 
 let lastMarker = 0
 

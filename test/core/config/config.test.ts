@@ -222,6 +222,11 @@ t.test('broken YAML, doubled keys and a config of another kind are problems with
   )
   t.strictSame(onlyFirst.length, 1, 'what follows from the first fault is not told')
   t.match(await problemsOf(`${frame}exporters: {}\n`), [/^:4:1: The key "exporters" stands twice/])
+  t.match(
+    await problemsOf(`${frame}receivers: {}\nexporters: {otlp_htp: {}}\n`),
+    [/^:4:1: The key "receivers" stands twice/, /^:5:1: The key "exporters" stands twice/, /otlp_htp/],
+    'what else is wrong is said too',
+  )
   t.match(await problemsOf('[1, 2]'), [/^:1:1: The config must be a map, but is a list\./, /service/])
   t.match(await problemsOf(''), [/^:1:1: The config needs the section "service"/])
   t.match(await problemsOf('receivers: [otlp]\nservice: {pipelines: {}}'), [

@@ -213,6 +213,25 @@ t.test('partial success: what was rejected counts as dropped, the rest as delive
   t.strictSame(branch.drops.list, [{ component: 'out', reason: 'too old', items: 2 }])
 })
 
+t.test(
+  'a wait that the other side asked for is kept while draining, also one that had begun before',
+  async t => {
+    const { delivery, branch, tries, pass } = bench(() => Promise.reject(busy(4000)), {
+      retry_on_failure: { initial_interval: '10s', randomization_factor: 0 },
+    })
+    delivery.put(testBatch(1), branch)
+    await pass(1000)
+    void delivery.drain()
+    await pass(2999)
+    t.strictSame(tries, [0])
+    await pass(1)
+    t.strictSame(tries, [0, 4000])
+    await pass(4000)
+    t.strictSame(tries, [0, 4000, 8000])
+    delivery.abandon('over')
+  },
+)
+
 t.test('draining cuts waits short and tries on every second', async t => {
   let failures = 3
   const { delivery, tries, pass, branch } = bench(() =>

@@ -1,17 +1,6 @@
 import { parseText } from './parse.ts'
-import type { ConfigNode, Entry } from './node.ts'
+import type { ConfigNode } from './node.ts'
 import type { Position, Problem } from './problem.ts'
-
-/** Two configs as one: maps are joined key by key, anything else of the later one replaces the earlier. */
-export function mergeNodes(earlier: ConfigNode, later: ConfigNode): ConfigNode {
-  if (earlier.kind !== 'map' || later.kind !== 'map') return later
-  const entries = new Map<string, Entry>(earlier.entries)
-  for (const [key, entry] of later.entries) {
-    const known = entries.get(key)
-    entries.set(key, known ? { keyAt: entry.keyAt, node: mergeNodes(known.node, entry.node) } : entry)
-  }
-  return { kind: 'map', at: earlier.at, entries }
-}
 
 /** `--set processors.batch.timeout=2s` as a config of its own. The value is YAML; its keys may be parted by `.` or `::`. */
 export function nodeOfSetting(setting: string): { node: ConfigNode; problems: Problem[] } {

@@ -1,5 +1,5 @@
 import type { Exchange } from './exchange.ts'
-import type { AppSpan, Held } from './held.ts'
+import type { AppSpan, Held, SightSpan } from './held.ts'
 import type { Rules } from './rules/index.ts'
 import type { SpanIndex } from './span-index.ts'
 
@@ -26,6 +26,14 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
     queue.push(found)
   }
 
+  /** Keys whose spans were all reached: every one is followed once, however many have it. */
+  const followed = new Set<string>()
+  const isNew = (key: string) => {
+    if (followed.has(key)) return false
+    followed.add(key)
+    return true
+  }
+
   reach(seed.layer === 'app' ? seed : seed.exchange)
   for (let next = queue.pop(); next; next = queue.pop()) {
     if ('ownKey' in next) reachFromApp(next)
@@ -34,19 +42,25 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
   return { apps, exchanges }
 
   function reachFromApp(app: AppSpan): void {
-    index.appsByTrace.get(app.traceKey)?.forEach(reach)
-    index.exchangesByTrace.get(app.traceKey)?.forEach(exchange => {
-      if (exchange.headers.some(({ key }) => rules.header.nested(key))) reach(exchange)
-    })
+    if (isNew(app.traceKey)) {
+      index.appsByTrace.get(app.traceKey)?.forEach(reach)
+      index.exchangesByTrace.get(app.traceKey)?.forEach(exchange => {
+        if (exchange.headers.some(({ key }) => rules.header.nested(key))) reach(exchange)
+      })
+    }
     reach(rules.sameExchange.sightOf(app)?.sight.exchange)
   }
 
   function reachFromExchange(exchange: Exchange): void {
     for (const { key, traceKey } of exchange.headers) {
+      if (!isNew(`header ${key}`)) continue
       const tree = rules.header.nested(key)
       if (!tree) continue
       for (const member of tree.keys()) reach(member)
-      index.appsByTrace.get(traceKey)?.forEach(reach)
+      if (!followed.has(traceKey)) {
+        const [app] = index.appsByTrace.get(traceKey) ?? []
+        reach(app)
+      }
       index.appsByParent.get(key)?.forEach(reach)
       reach(index.appByKey.get(key))
     }
@@ -58,18 +72,25 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
     }
     if (!server) return
     reach(rules.sameExchange.appOf(server)?.app)
-    for (const call of index.processes.get(server.process)?.called.overlapping(server.start, server.end) ??
-      []) {
+    for (const call of callsDuring(server)) {
       if (!call.isReleased && rules.thread(call)?.server === server) reach(call.exchange)
     }
   }
 
+  /** Calls that the rule of threads could give to this request: those of its thread; others only if it began alone. */
+  function callsDuring(server: SightSpan): SightSpan[] {
+    const history = index.processes.get(server.process)
+    if (!history) return []
+    const { start, end, thread = -1 } = server
+    const own = history.calledBy.get(thread)?.overlapping(start, end) ?? []
+    if (history.served.someOverlapping(start, start, other => other !== server)) return own
+    return [...own, ...history.called.overlapping(start, end).filter(call => call.thread !== thread)]
+  }
+
+  /** Those that nest with it: all carriers of the id, or, where they don't nest under one, none. */
   function reachByRequestId(exchange: Exchange): void {
-    if (exchange.requestId === '') return
-    const outer = rules.requestId(exchange)
-    reach(outer)
-    for (const carrier of index.exchangesByRequestId.get(exchange.requestId) ?? []) {
-      if (rules.requestId(carrier) === exchange) reach(carrier)
-    }
+    const { requestId } = exchange
+    if (requestId === '' || !isNew(`request ${requestId}`) || !rules.requestId.nests(requestId)) return
+    for (const carrier of index.exchangesByRequestId.get(requestId) ?? []) reach(carrier)
   }
 }

@@ -8,7 +8,7 @@ export class Exchange {
   headers: readonly HeaderContext[] = []
   /** X-Request-ID in the request, and the one in the response where the request had none. */
   requestId = ''
-  private ordered: SightSpan[] | undefined
+  private ordered: Order | undefined
 
   constructor(key: string) {
     this.key = key
@@ -34,33 +34,61 @@ export class Exchange {
     this.requestId ||= sight.requestId
   }
 
+  /** Takes the place of an earlier version of the same sight. */
+  replace(old: SightSpan, sight: SightSpan): void {
+    this.members[this.members.indexOf(old)] = sight
+    this.ordered = undefined
+    sight.exchange = this
+  }
+
   /** Its sights in the order in which the request passed them. */
   get path(): readonly SightSpan[] {
-    return (this.ordered ??= orderByPath(this.members))
+    return this.order.path
   }
 
   /** The client process's own sight (`c-p`). */
   get client(): SightSpan | undefined {
-    return this.members.find(({ point }) => point === 'c-p')
+    return this.order.client
   }
 
   /** The server process's own sight (`s-p`). */
   get server(): SightSpan | undefined {
-    return this.members.find(({ point }) => point === 's-p')
+    return this.order.server
   }
 
   get head(): SightSpan {
-    return this.path[0]!
+    return this.order.path[0]!
   }
 
   get tail(): SightSpan {
-    return this.path[this.path.length - 1]!
+    const { path } = this.order
+    return path[path.length - 1]!
+  }
+
+  private get order(): Order {
+    return (this.ordered ??= {
+      path: orderByPath(this.members),
+      client: this.members.find(({ point }) => point === 'c-p'),
+      server: this.members.find(({ point }) => point === 's-p'),
+    })
   }
 
   /** Whether `inner` happened while this one's last sight was open. */
   encloses(inner: Exchange): boolean {
     return inner !== this && this.tail.start <= inner.head.start && inner.head.end <= this.tail.end
   }
+}
+
+interface Order {
+  readonly path: readonly SightSpan[]
+  readonly client: SightSpan | undefined
+  readonly server: SightSpan | undefined
+}
+
+/** Exchanges that carry one key. */
+export class Carriers extends Set<Exchange> {
+  /** How they nest, as far as it was worked out since the last change; null where they do not. */
+  nesting: ReadonlyMap<Exchange, Exchange | undefined> | null | undefined
 }
 
 /** Two sights of one exchange can lie this far apart: retransmissions, and clocks of hosts that differ. */
@@ -73,6 +101,7 @@ const slackNs = 1e9
  * client's parent).
  */
 function orderByPath(members: readonly SightSpan[]): SightSpan[] {
+  if (members.length === 1) return [...members]
   const clientHost = hostOf(members, ['c-p', 'c', 'c-nd'])
   const serverHost = hostOf(members, ['s-p', 's', 's-nd'])
   const rank = ({ point, hostId }: SightSpan): number => {

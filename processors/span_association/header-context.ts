@@ -1,5 +1,5 @@
 import { names } from '../../model/attribute-names.ts'
-import type { Span } from '../../model/span.ts'
+import type { AttributeReader } from '../../model/picked-attributes.ts'
 
 /** What a propagation header in a request names: the span that wrote it. */
 export interface HeaderContext {
@@ -15,7 +15,7 @@ export interface HeaderContext {
 }
 
 /** The contexts in the headers that capture saw in the request; an id of 0 is none. */
-export function headersOf(span: Span): readonly HeaderContext[] {
+export function headersOf(span: AttributeReader): readonly HeaderContext[] {
   const traceparent = span.text(names.keyTraceparent)
   const skywalking = span.text(names.keySw8)
   if (traceparent === '' && skywalking === '') return none

@@ -1,11 +1,13 @@
 import { isNoId } from '../../model/ids.ts'
 import { names } from '../../model/attribute-names.ts'
-import type { SpanGroup } from '../../model/batch.ts'
+import type { AttributeReader } from '../../model/picked-attributes.ts'
 import type { Envelope } from '../../model/resource.ts'
-import { Span, spanKind } from '../../model/span.ts'
+import { type Span, spanKind } from '../../model/span.ts'
 import type { Exchange } from './exchange.ts'
 import { type HeaderContext, headersOf } from './header-context.ts'
-import { peerOfServer } from './rules/agreement.ts'
+import { type Facts, factsOfApp, factsOfSight, peerOfServer } from './rules/agreement.ts'
+import { pickFacts } from './pick-facts.ts'
+import type { Store } from './stores.ts'
 
 /** An APP span that waits for its trace, with the keys under which it can be found. */
 export interface AppSpan extends HeldSpan {
@@ -59,6 +61,10 @@ export interface HeldSpan {
   readonly start: number
   readonly end: number
   readonly arrivedMs: number
+  /** What lies in memory because of it and others. */
+  readonly store: Store
+  /** What it knows of its exchange; undefined where no rule compares it. */
+  readonly facts: Facts | undefined
   isReleased: boolean
   /** When the last span came that hangs together with it, as far as was known at the last look. */
   waitsForMs: number
@@ -75,65 +81,80 @@ export function timeOf(unixNano: bigint): number {
   return Number(unixNano - epochNs)
 }
 
-/** Reads what association needs from a span, and copies its bytes out of the request that it came in. */
-export function holdSpan(group: SpanGroup, borrowed: Span, arrivedMs: number): Held {
-  const span = borrowed.detached()
+export interface Kept {
+  /** With bytes that may be held. */
+  readonly span: Span
+  readonly resource: Envelope
+  readonly scope: Envelope
+  readonly store: Store
+}
+
+/** Reads what association needs from a span. */
+export function holdSpan({ span, resource, scope, store }: Kept, arrivedMs: number): Held {
+  const read = pickFacts(span)
   const common = {
-    // Without what is read of it here: a map of attributes is larger than the span.
-    span: new Span(span.source, span.origin, span.from, span.to),
-    resource: group.resource,
-    scope: group.scope,
+    span,
+    resource,
+    scope,
     start: timeOf(span.startTimeUnixNano),
     end: timeOf(span.endTimeUnixNano),
     arrivedMs,
+    store,
     isReleased: false,
     waitsForMs: 0,
     leftInTrace: '',
   }
-  const layer = span.text(names.layer)
+  const layer = read.text(names.layer)
   if (layer === 'sys' || layer === 'net') {
     return {
       ...common,
+      facts: layer === 'sys' ? factsOfSight(read) : undefined,
       layer,
-      point: span.text(names.observationPoint),
-      exchangeKey: exchangeKeyOf(span),
-      responseSeq: span.number(names.keyResponseSeq),
-      ...factsOfProcess(span, layer),
-      headers: headersOf(span),
-      requestId: span.text(names.keyRequestId) || span.text(names.keyResponseRequestId),
-      hostId: group.resource.text(names.hostId),
+      point: read.text(names.observationPoint),
+      exchangeKey: exchangeKeyOf(span, read),
+      responseSeq: read.number(names.keyResponseSeq),
+      ...factsOfProcess(read, layer),
+      headers: headersOf(read),
+      requestId: read.text(names.keyRequestId) || read.text(names.keyResponseRequestId),
+      hostId: resource.text(names.hostId),
       exchange: undefined,
     }
   }
-  return { ...common, layer: 'app', ...identityOf(span, group.resource) }
+  const identity = identityOf(span, read, resource)
+  return {
+    ...common,
+    facts: identity.side === 'internal' ? undefined : factsOfApp(read, identity.side),
+    layer: 'app',
+    ...identity,
+  }
 }
 
 /**
  * The key of an exchange, equal at every point that sees it, across NAT: sequence number and hash of the request's first
  * bytes; for UDP the protocol's own id. Without any of them the exchange stands alone.
  */
-function exchangeKeyOf(span: Span): string {
-  const seq = span.number(names.keyRequestSeq)
-  const hash = span.text(names.keyRequestHash)
-  const messageId = span.text(names.keyMessageId)
+function exchangeKeyOf(span: Span, read: AttributeReader): string {
+  const seq = read.number(names.keyRequestSeq)
+  const hash = read.text(names.keyRequestHash)
+  const messageId = read.text(names.keyMessageId)
   if (messageId !== '') return `${messageId}|${hash}`
   if (seq !== undefined && hash !== '') return `${seq}|${hash}`
-  const responseSeq = span.number(names.keyResponseSeq)
+  const responseSeq = read.number(names.keyResponseSeq)
   // One-way sequence numbers never join without the hash (design §7).
   if (seq !== undefined && responseSeq !== undefined) return `${seq}|${responseSeq}`
   return `alone|${span.spanId}`
 }
 
 function factsOfProcess(
-  span: Span,
+  read: AttributeReader,
   layer: 'sys' | 'net',
 ): Pick<SightSpan, 'process' | 'thread' | 'peer' | 'isTouchedByLoss'> {
   if (layer === 'net') return { process: '', thread: undefined, peer: '', isTouchedByLoss: false }
-  const incomplete = span.text(names.incomplete)
+  const incomplete = read.text(names.incomplete)
   return {
-    process: span.text(names.keyProcess),
-    thread: span.number(names.keyRequestThread),
-    peer: `${span.text(names.networkPeerAddress)}|${span.number(names.networkPeerPort) ?? 0}`,
+    process: read.text(names.keyProcess),
+    thread: read.number(names.keyRequestThread),
+    peer: `${read.text(names.networkPeerAddress)}|${read.number(names.networkPeerPort) ?? 0}`,
     isTouchedByLoss: incomplete !== '' && /gap|lost_events/.test(incomplete),
   }
 }
@@ -151,26 +172,26 @@ type Identity = Pick<
   | 'isIdMade'
 >
 
-function identityOf(span: Span, resource: Envelope): Identity {
-  const rewritten = span.attribute(names.originalParentSpanId)
+function identityOf(span: Span, read: AttributeReader, resource: Envelope): Identity {
+  const rewritten = read.attribute(names.originalParentSpanId)
   const originalParentSpanId = typeof rewritten === 'string' ? rewritten : noZero(span.parentSpanId)
-  const originalTraceId = span.text(names.originalTraceId) || noZero(span.traceId)
+  const originalTraceId = read.text(names.originalTraceId) || noZero(span.traceId)
   const side = sideOf(span.kind)
   const common = {
     side,
-    peer: side === 'server' ? (peerOfServer(span) ?? '') : '',
+    peer: side === 'server' ? (peerOfServer(read) ?? '') : '',
     originalParentSpanId,
     originalTraceId,
     resourceKey: resourceKeyOf(resource),
   }
-  const segment = span.text('sw8.segment_id')
+  const segment = read.text('sw8.segment_id')
   if (segment !== '') {
-    const native = span.text('sw8.trace_id') || resource.text('sw8.trace_id')
+    const native = read.text('sw8.trace_id') || resource.text('sw8.trace_id')
     return {
       ...common,
       traceKey: `sw8|${native}`,
-      ownKey: `sw8|${segment}|${span.number('sw8.span_id') ?? 0}`,
-      parentKey: skywalkingParent(span, segment),
+      ownKey: `sw8|${segment}|${read.number('sw8.span_id') ?? 0}`,
+      parentKey: skywalkingParent(span, read.number('sw8.parent_span_id') ?? -1, segment),
       isIdMade: true,
     }
   }
@@ -184,8 +205,7 @@ function identityOf(span: Span, resource: Envelope): Identity {
 }
 
 /** Within the segment, else the first reference (a link that carries the native ids). */
-function skywalkingParent(span: Span, segment: string): string {
-  const parent = span.number('sw8.parent_span_id') ?? -1
+function skywalkingParent(span: Span, parent: number, segment: string): string {
   if (parent >= 0) return `sw8|${segment}|${parent}`
   for (const { attributes } of span.links) {
     const parentSegment = attributes?.['sw8.parent_segment_id']

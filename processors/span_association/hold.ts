@@ -6,11 +6,13 @@ import type { Envelope } from '../../model/resource.ts'
 import { bindByProof } from './bind-by-proof.ts'
 import { collectComponent, type Component } from './component.ts'
 import { type Held, holdSpan, timeOf } from './held.ts'
+import { createHeldQueue } from './held-queue.ts'
 import { createMemory } from './memory.ts'
 import { releaseComponent } from './release.ts'
 import { createRules } from './rules/index.ts'
 import type { schema } from './schema.ts'
 import { createSpanIndex } from './span-index.ts'
+import { createStores } from './stores.ts'
 
 /**
  * Holds spans until their trace is finished, then emits it as one batch. One look at every span when it comes, one when it
@@ -33,11 +35,8 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         unifyTraceIds: config.trace_ids === 'unify',
         forwardApp: config.forward_app,
       }
-      /** All that is held, in order of arrival. */
-      const alive = new Set<Held>()
-      /** What has not been looked at since it came, in order of arrival. */
-      let unseen: Held[] = []
-      let heldBytes = 0
+      const queue = createHeldQueue()
+      const stores = createStores()
       let sweptAtMs = 0
       let cancelTick: (() => void) | undefined
       const detached = new WeakMap<Envelope, Envelope>()
@@ -45,12 +44,12 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       const subscription = input$.subscribe({
         next: batch => {
           take(batch)
-          while (heldBytes > config.max_held_bytes && releaseOldest());
+          while (stores.heldBytes() > config.max_held_bytes && releaseOldest());
           scheduleTick()
         },
         error: (error: unknown) => output.error(error),
         complete: () => {
-          for (const held of alive) bindByProof(held, index, rules, context.peers)
+          for (const held of queue.dueBefore(Infinity)) bindIfHeld(held)
           while (releaseOldest());
           output.complete()
         },
@@ -62,17 +61,18 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
 
       function take(batch: Batch): void {
         const nowMs = context.clock.nowMs()
+        const kept = stores.keep(batch.groups.flatMap(({ spans }) => spans))
+        let at = 0
         for (const group of batch.groups) {
-          const own = { resource: detach(group.resource), scope: detach(group.scope), spans: group.spans }
-          for (const span of group.spans) {
-            const held = holdSpan(own, span, nowMs)
+          const resource = detach(group.resource)
+          const scope = detach(group.scope)
+          for (let count = group.spans.length; count > 0; count--) {
+            const held = holdSpan({ ...kept[at++]!, resource, scope }, nowMs)
             index.add(held)
-            alive.add(held)
-            unseen.push(held)
-            heldBytes += span.bytes.length
+            queue.add(held)
           }
         }
-        metrics.held.record(heldBytes)
+        metrics.held.record(stores.heldBytes())
       }
 
       function detach(envelope: Envelope): Envelope {
@@ -88,29 +88,29 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         cancelTick ??= context.clock.after(Math.max(config.idle_timeout / 50, 20), () => {
           cancelTick = undefined
           releaseIdle()
-          if (alive.size > 0) scheduleTick()
+          if (queue.oldest()) scheduleTick()
         })
       }
 
       /** Looks at each span once it has waited: the last one of a trace to come finds all the others, and lets them go. */
       function releaseIdle(): void {
         const nowMs = context.clock.nowMs()
-        let due = 0
-        for (; due < unseen.length && nowMs - unseen[due]!.arrivedMs >= config.idle_timeout; due++) {
-          if (!unseen[due]!.isReleased) bindByProof(unseen[due]!, index, rules, context.peers)
-        }
-        for (let at = 0; at < due; at++) {
-          const held = unseen[at]!
+        const due = queue.dueBefore(nowMs - config.idle_timeout)
+        for (const held of due) bindIfHeld(held)
+        for (const held of due) {
           if (!held.isReleased && nowMs - held.waitsForMs >= config.idle_timeout) releaseIfIdle(held, nowMs)
         }
-        if (due > 0) unseen = unseen.slice(due)
-        for (const held of alive) {
+        for (let held = queue.oldest(); held; held = queue.oldest()) {
           if (nowMs - held.arrivedMs < config.max_age) break
           release(collectComponent(held, index, rules, config.max_trace_spans))
         }
         if (nowMs - sweptAtMs < sweepEveryMs) return
         sweptAtMs = nowMs
         index.forgetServedBefore(timeOf(context.clock.nowNs() - rememberServedNs))
+      }
+
+      function bindIfHeld(held: Held): void {
+        if (!held.isReleased) bindByProof(held, index, rules, context.peers)
       }
 
       function releaseIfIdle(held: Held, nowMs: number): void {
@@ -122,7 +122,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       }
 
       function releaseOldest(): boolean {
-        const [oldest] = alive
+        const oldest = queue.oldest()
         if (!oldest) return false
         release(collectComponent(oldest, index, rules, config.max_trace_spans))
         return true
@@ -133,14 +133,13 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         metrics.demoted.record(rules.header.settle(component.exchanges))
         for (const held of members) {
           index.remove(held)
-          alive.delete(held)
-          heldBytes -= held.span.bytes.length
+          stores.release(held.store)
         }
         for (const [rule, count] of counts) metrics.links.add(count, { rule })
         if (withheld.length > 0) context.drop(withheld, 'forward_app is off')
         if (config.unsampled === 'drop' && isUnsampled(component)) context.drop(batch, 'unsampled')
         else if (batch.items > 0) output.next(batch)
-        metrics.held.record(heldBytes)
+        metrics.held.record(stores.heldBytes())
       }
     })
 }

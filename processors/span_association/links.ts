@@ -76,8 +76,8 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
 
   /** The callee knows its caller, but no header was seen on the wire (cut, encrypted): then it called this exchange. */
   function hintCaller(app: AppSpan, exchange: Exchange): boolean {
-    const caller = [...component.apps].find(({ ownKey }) => ownKey === app.parentKey)
-    if (!caller || caller.side !== 'client' || exchange.headers.length > 0) return false
+    const caller = rules.appByKey(app.parentKey)
+    if (!caller || !component.apps.has(caller) || caller.side !== 'client' || exchange.headers.length > 0) return false
     hints.set(exchange, caller)
     return true
   }
@@ -141,7 +141,7 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   }
 
   function byRequestId(exchange: Exchange): Link | undefined {
-    const outer = rules.requestId(exchange)
+    const outer = rules.requestId.outerOf(exchange)
     if (!outer) return undefined
     return {
       parent: outer.tail,

@@ -14,8 +14,11 @@ export interface ProcessHistory {
   readonly served: IntervalList<SightSpan>
   /** Its `c-p` sights. */
   readonly called: IntervalList<SightSpan>
+  /** Its `c-p` sights by the thread that made them. */
+  readonly calledBy: ReadonlyMap<number, IntervalList<SightSpan>>
   readonly threads: ReadonlyMap<number, ThreadHistory>
   add(sight: SightSpan): void
+  remove(sight: SightSpan): void
   /** Forgets what has left and ended before `time`; false if nothing remains. */
   forgetBefore(time: number): boolean
 }
@@ -23,6 +26,7 @@ export interface ProcessHistory {
 export function createProcessHistory(): ProcessHistory {
   const served = new IntervalList<SightSpan>()
   const called = new IntervalList<SightSpan>()
+  const calledBy = new Map<number, IntervalList<SightSpan>>()
   const threads = new Map<number, ThreadHistory>()
 
   function addToThread(sight: SightSpan): void {
@@ -33,24 +37,50 @@ export function createProcessHistory(): ProcessHistory {
       thread = { served: new IntervalList(), isInterleaving: false }
       threads.set(tid, thread)
     }
-    thread.isInterleaving ||= thread.served.overlapping(sight.start, sight.end).length > 0
+    thread.isInterleaving ||= thread.served.someOverlapping(sight.start, sight.end, () => true)
     thread.served.add(sight)
+  }
+
+  function addToCaller(sight: SightSpan): void {
+    const tid = sight.thread
+    if (tid === undefined) return
+    let calls = calledBy.get(tid)
+    if (!calls) calledBy.set(tid, (calls = new IntervalList()))
+    calls.add(sight)
   }
 
   return {
     served,
     called,
+    calledBy,
     threads,
     add(sight) {
-      if (sight.point === 'c-p') called.add(sight)
+      if (sight.point === 'c-p') {
+        called.add(sight)
+        addToCaller(sight)
+      }
       if (sight.point !== 's-p') return
       served.add(sight)
       addToThread(sight)
+    },
+    remove(sight) {
+      const { thread = -1 } = sight
+      if (sight.point === 'c-p') {
+        called.remove(sight)
+        calledBy.get(thread)?.remove(sight)
+      } else {
+        served.remove(sight)
+        threads.get(thread)?.served.remove(sight)
+      }
     },
     forgetBefore(time) {
       const isKept = (sight: SightSpan) => !sight.isReleased || sight.end >= time
       served.keep(isKept)
       called.keep(({ isReleased }) => !isReleased)
+      for (const [tid, calls] of calledBy) {
+        calls.keep(({ isReleased }) => !isReleased)
+        if (calls.size === 0) calledBy.delete(tid)
+      }
       for (const [tid, thread] of threads) {
         thread.served.keep(isKept)
         if (thread.served.size === 0) threads.delete(tid)

@@ -1,5 +1,5 @@
 import { createBindings, type Bindings } from './bindings.ts'
-import { Exchange } from './exchange.ts'
+import { Carriers, Exchange } from './exchange.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
 import { IntervalList } from './interval-list.ts'
 import { createProcessHistory, type ProcessHistory } from './process-history.ts'
@@ -24,6 +24,8 @@ export interface SpanIndex {
   readonly servedByPeer: ReadonlyMap<string, ReadonlySet<SightSpan>>
   readonly processes: ReadonlyMap<string, ProcessHistory>
   readonly bindings: Bindings
+  /** Changes with everything that rules look at, but not when spans leave. */
+  readonly version: number
 }
 
 export function createSpanIndex(): SpanIndex {
@@ -33,11 +35,13 @@ export function createSpanIndex(): SpanIndex {
   const appsByResource = new Map<string, IntervalList<AppSpan>>()
   const appsByPeer = new Map<string, Set<AppSpan>>()
   const exchangesByKey = new Map<string, Set<Exchange>>()
-  const exchangesByHeader = new Map<string, Set<Exchange>>()
+  const exchangesByHeader = new Map<string, Carriers>()
   const exchangesByTrace = new Map<string, Set<Exchange>>()
-  const exchangesByRequestId = new Map<string, Set<Exchange>>()
+  const exchangesByRequestId = new Map<string, Carriers>()
   const servedByPeer = new Map<string, Set<SightSpan>>()
   const processes = new Map<string, ProcessHistory>()
+  const bindings = createBindings()
+  let version = 0
 
   function addApp(app: AppSpan): void {
     put(appsByTrace, app.traceKey, app)
@@ -57,17 +61,21 @@ export function createSpanIndex(): SpanIndex {
   }
 
   function addSight(sight: SightSpan): void {
-    let exchange = [...(exchangesByKey.get(sight.exchangeKey) ?? [])].find(known => known.fits(sight))
+    let exchange: Exchange | undefined
+    for (const known of exchangesByKey.get(sight.exchangeKey) ?? none) {
+      if (known.fits(sight)) exchange = known
+      if (exchange) break
+    }
     if (!exchange) {
       exchange = new Exchange(sight.exchangeKey)
       put(exchangesByKey, sight.exchangeKey, exchange)
     }
     exchange.add(sight)
     for (const header of exchange.headers) {
-      put(exchangesByHeader, header.key, exchange)
+      putCarrier(exchangesByHeader, header.key, exchange)
       put(exchangesByTrace, header.traceKey, exchange)
     }
-    if (exchange.requestId !== '') put(exchangesByRequestId, exchange.requestId, exchange)
+    if (exchange.requestId !== '') putCarrier(exchangesByRequestId, exchange.requestId, exchange)
     if (sight.process !== '') addToProcess(sight)
   }
 
@@ -86,9 +94,9 @@ export function createSpanIndex(): SpanIndex {
     const { exchange } = sight
     if (exchange) {
       take(exchangesByKey, exchange.key, exchange)
-      take(exchangesByRequestId, exchange.requestId, exchange)
+      takeCarrier(exchangesByRequestId, exchange.requestId, exchange)
       for (const header of exchange.headers) {
-        take(exchangesByHeader, header.key, exchange)
+        takeCarrier(exchangesByHeader, header.key, exchange)
         take(exchangesByTrace, header.traceKey, exchange)
       }
     }
@@ -96,6 +104,7 @@ export function createSpanIndex(): SpanIndex {
   }
 
   function forgetServedBefore(time: number): void {
+    version++
     for (const [key, history] of processes) if (!history.forgetBefore(time)) processes.delete(key)
     for (const [key, apps] of appsByResource) {
       apps.keep(({ isReleased }) => !isReleased)
@@ -104,7 +113,11 @@ export function createSpanIndex(): SpanIndex {
   }
 
   return {
-    add: held => (held.layer === 'app' ? addApp(held) : addSight(held)),
+    add(held) {
+      version++
+      if (held.layer === 'app') addApp(held)
+      else addSight(held)
+    },
     remove: held => (held.layer === 'app' ? removeApp(held) : removeSight(held)),
     forgetServedBefore,
     appsByTrace,
@@ -117,7 +130,17 @@ export function createSpanIndex(): SpanIndex {
     exchangesByRequestId,
     servedByPeer,
     processes,
-    bindings: createBindings(),
+    bindings: {
+      ...bindings,
+      bind(resourceKey, process) {
+        if (bindings.processesOf(resourceKey).has(process)) return
+        version++
+        bindings.bind(resourceKey, process)
+      },
+    },
+    get version() {
+      return version
+    },
   }
 }
 
@@ -131,3 +154,19 @@ function take<T>(map: Map<string, Set<T>>, key: string, value: T): void {
   const known = map.get(key)
   if (known?.delete(value) && known.size === 0) map.delete(key)
 }
+
+function putCarrier(map: Map<string, Carriers>, key: string, exchange: Exchange): void {
+  let known = map.get(key)
+  if (!known) map.set(key, (known = new Carriers()))
+  known.nesting = undefined
+  known.add(exchange)
+}
+
+function takeCarrier(map: Map<string, Carriers>, key: string, exchange: Exchange): void {
+  const known = map.get(key)
+  if (!known?.delete(exchange)) return
+  known.nesting = undefined
+  if (known.size === 0) map.delete(key)
+}
+
+const none: readonly Exchange[] = []

@@ -28,7 +28,11 @@ export function assignTraceIds(
     for (const member of members) {
       const parent = parents.get(member)?.parent ?? ownParent(member)
       if (!parent || !('span' in parent) || !members.has(parent)) roots.push(member)
-      else children.set(parent, [...(children.get(parent) ?? []), member])
+      else {
+        const siblings = children.get(parent)
+        if (siblings) siblings.push(member)
+        else children.set(parent, [member])
+      }
     }
     return roots.sort(byStart)
   }
@@ -39,23 +43,29 @@ export function assignTraceIds(
 
   /** Trees with APP spans of one trace, put together, in the order of their first root. */
   function joinTrees(roots: readonly Held[]): Held[][] {
-    let groups: { roots: Held[]; keys: Set<string> }[] = []
+    const groupOf = new Map<string, Group>()
+    const groups: Group[] = []
     for (const root of roots) {
-      const keys = new Set<string>()
-      visit(root, member => member.layer === 'app' && keys.add(member.traceKey))
-      const same = groups.filter(group => [...keys].some(key => group.keys.has(key)))
-      const joined = { roots: [...same.flatMap(group => group.roots), root], keys: new Set(keys) }
-      for (const group of same) for (const key of group.keys) joined.keys.add(key)
-      groups = [...groups.filter(group => !same.includes(group)), joined]
+      let group: Group = { roots: [root], into: undefined }
+      groups.push(group)
+      visit(root, member => {
+        if (member.layer !== 'app') return
+        const other = groupOf.get(member.traceKey)
+        if (other) group = joined(standing(other), group)
+        else groupOf.set(member.traceKey, group)
+      })
     }
-    return groups.map(group => group.roots)
+    return groups
+      .filter(({ into }) => !into)
+      .map(group => group.roots.sort(byStart))
+      .sort((a, b) => byStart(a[0]!, b[0]!))
   }
 
   function idNearestRoot(trees: readonly Held[]): string {
     for (
       let level = [...trees];
       level.length > 0;
-      level = level.flatMap(member => children.get(member) ?? [])
+      level = level.flatMap(member => children.get(member) ?? none)
     ) {
       for (const member of level) {
         if (isFixed(member)) return member.originalTraceId
@@ -75,7 +85,7 @@ export function assignTraceIds(
       const [member, inherited] = next
       const id = isFixed(member) && !unify ? member.originalTraceId : inherited
       ids.set(member, id)
-      for (const child of children.get(member) ?? []) stack.push([child, id])
+      for (const child of children.get(member) ?? none) stack.push([child, id])
     }
   }
 
@@ -83,7 +93,7 @@ export function assignTraceIds(
     const stack = [root]
     for (let next = stack.pop(); next; next = stack.pop()) {
       see(next)
-      stack.push(...(children.get(next) ?? []))
+      for (const child of children.get(next) ?? none) stack.push(child)
     }
   }
 }
@@ -95,3 +105,25 @@ function isFixed(member: Held): member is AppSpan {
 function byStart(a: Held, b: Held): number {
   return a.start - b.start
 }
+
+/** Roots that belong together; `into` is the group that took them over. */
+interface Group {
+  readonly roots: Held[]
+  into: Group | undefined
+}
+
+function standing(group: Group): Group {
+  let last = group
+  while (last.into) last = last.into
+  return last
+}
+
+function joined(a: Group, b: Group): Group {
+  if (a === b) return a
+  const [large, small] = a.roots.length >= b.roots.length ? [a, b] : [b, a]
+  for (const root of small.roots) large.roots.push(root)
+  small.into = large
+  return large
+}
+
+const none: readonly Held[] = []

@@ -1,17 +1,18 @@
-import type { Exchange } from '../exchange.ts'
 import type { AppSpan, SightSpan } from '../held.ts'
 import type { SpanIndex } from '../span-index.ts'
+import { memoised } from './memoised.ts'
 import { headerRule, type HeaderRule } from './header.ts'
-import { requestIdRule } from './request-id.ts'
+import { requestIdRule, type RequestIdRule } from './request-id.ts'
 import { sameExchangeRule, type SameExchangeRule } from './same-exchange.ts'
 import { threadRule, type ThreadLink } from './thread.ts'
 
 /** The rules over one index, in order of certainty. */
 export interface Rules {
   readonly header: HeaderRule
-  readonly requestId: (exchange: Exchange) => Exchange | undefined
+  readonly requestId: RequestIdRule
   readonly sameExchange: SameExchangeRule
   readonly thread: (call: SightSpan) => ThreadLink | undefined
+  readonly appByKey: (key: string) => AppSpan | undefined
 }
 
 export function createRules(index: SpanIndex): Rules {
@@ -20,7 +21,8 @@ export function createRules(index: SpanIndex): Rules {
     header,
     requestId: requestIdRule(index),
     sameExchange: sameExchangeRule(index, isProven),
-    thread: threadRule(index),
+    thread: memoised(index, threadRule(index)),
+    appByKey: key => index.appByKey.get(key),
   }
 
   /** Whom a header has placed already, weaker rules leave alone. */

@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import { Carriers, type Exchange } from '../exchange.ts'
 
 /**
  * Exchanges that carry the same key, as a tree by time and process: a pass-through gateway's outgoing exchange lies inside its
@@ -8,6 +8,12 @@ import type { Exchange } from '../exchange.ts'
 export function nestByTime(
   exchanges: ReadonlySet<Exchange>,
 ): ReadonlyMap<Exchange, Exchange | undefined> | undefined {
+  if (!(exchanges instanceof Carriers)) return nest(exchanges)
+  if (exchanges.nesting === undefined) exchanges.nesting = nest(exchanges) ?? null
+  return exchanges.nesting ?? undefined
+}
+
+function nest(exchanges: ReadonlySet<Exchange>): Map<Exchange, Exchange | undefined> | undefined {
   if (exchanges.size > mostCarriers) return undefined
   const sorted = [...exchanges].sort((a, b) => a.head.start - b.head.start)
   const parents = new Map<Exchange, Exchange | undefined>()

@@ -10,10 +10,20 @@ import { nestByTime } from './nesting.ts'
  * Right, because the id is made for one request. What could fool it: an id that is not unique (fixed, or per session): its
  * exchanges do not nest under one outermost, so it is demoted.
  */
-export function requestIdRule(index: SpanIndex): (exchange: Exchange) => Exchange | undefined {
-  return exchange => {
-    const carriers = index.exchangesByRequestId.get(exchange.requestId)
-    if (exchange.requestId === '' || !carriers || carriers.size < 2) return undefined
-    return nestByTime(carriers)?.get(exchange)
+export interface RequestIdRule {
+  /** The exchange that this one lies in, by their common id. */
+  outerOf(exchange: Exchange): Exchange | undefined
+  /** Whether the exchanges with this id nest under one. */
+  nests(requestId: string): boolean
+}
+
+export function requestIdRule(index: SpanIndex): RequestIdRule {
+  function nested(requestId: string) {
+    const carriers = requestId === '' ? undefined : index.exchangesByRequestId.get(requestId)
+    return carriers && carriers.size > 1 ? nestByTime(carriers) : undefined
+  }
+  return {
+    outerOf: exchange => nested(exchange.requestId)?.get(exchange),
+    nests: requestId => nested(requestId) !== undefined,
   }
 }

@@ -47,15 +47,19 @@ function aloneSinceStart(
   const server = onlyOpen(call, served)
   if (!server || server.isTouchedByLoss) return undefined
   const from = Math.min(server.start, call.start - afterworkNs)
-  if (served.overlapping(from, call.end).some(other => other !== server)) return undefined
+  if (served.someOverlapping(from, call.end, other => other !== server)) return undefined
   return { server, rule, confidence: 0.9, evidence: `only request of its ${rule.replace('_', ' ')}` }
 }
 
 function onlyOpen(call: SightSpan, served: IntervalList<SightSpan>): SightSpan | undefined {
-  const open = served
-    .overlapping(call.start, call.end)
-    .filter(request => request.start <= call.start && call.end <= request.end)
-  return open.length === 1 ? open[0] : undefined
+  let only: SightSpan | undefined
+  const isAmbiguous = served.someOverlapping(call.start, call.end, request => {
+    if (request.start > call.start || call.end > request.end) return false
+    const isSecond = only !== undefined
+    only = request
+    return isSecond
+  })
+  return isAmbiguous ? undefined : only
 }
 
 /**

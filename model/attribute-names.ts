@@ -55,9 +55,26 @@ export const attributeNames = {
     'fullspan.key.traceparent',
     'The W3C `traceparent` header seen in the request, as it was.',
   ],
+  keyB3: [
+    'fullspan.key.b3',
+    'B3 seen in the request, as the single header: `trace-span[-sampling]`, also where it came as `x-b3-*`.',
+  ],
+  keyUberTraceId: ['fullspan.key.uber_trace_id', "Jaeger's `uber-trace-id` seen in the request, as it was."],
+  keyDatadog: [
+    'fullspan.key.datadog',
+    "Datadog's headers seen in the request: `trace:span[:priority]`, ids in hex.",
+  ],
+  keyXray: [
+    'fullspan.key.xray',
+    "AWS X-Ray's header seen in the request: `Root`, `Parent` and `Sampled` of it.",
+  ],
   keySw8: [
     'fullspan.key.sw8',
-    'The `sw8` header seen in the request: `traceId/segmentId/spanId` of the Exit span that wrote it.',
+    'The `sw8` header seen in the request: `traceId/segmentId/spanId` of the Exit span that wrote it; `/0` behind it where that is not sampled.',
+  ],
+  keyMessageContexts: [
+    'fullspan.key.message_contexts',
+    'Messages that the exchange moved to a broker or from it: what their headers name, as a list of `kind key` (`traceparent 00-…`, `sw8 …/…/1`).',
   ],
   keyRequestId: ['fullspan.key.request_id', '`X-Request-ID` seen in the request.'],
   keyResponseRequestId: ['fullspan.key.response_request_id', '`X-Request-ID` seen in the response.'],
@@ -68,6 +85,10 @@ export const attributeNames = {
   keyResponseThread: [
     'fullspan.key.response_thread',
     "Thread that moved the response's last byte, in the host's pid namespace.",
+  ],
+  keyCoroutine: [
+    'fullspan.key.coroutine',
+    "Coroutine that moved the request's first byte (Go: the goroutine's id), where the runtime tells it; 0 is none.",
   ],
   keyProcess: [
     'fullspan.key.process',
@@ -103,6 +124,10 @@ export const attributeNames = {
   hostName: ['host.name', 'Resource: name of the machine.'],
   hostId: ['host.id', 'Resource: /etc/machine-id.'],
   processPid: ['process.pid', "Resource: pid in the host's namespace."],
+  processVirtualPid: [
+    'process.vpid',
+    "Resource: pid in the process's own pid namespace, where that is another (a container).",
+  ],
   processExecutableName: ['process.executable.name', 'Resource: name of the executable.'],
   processExecutablePath: ['process.executable.path', 'Resource: path of the executable.'],
   processCreationTime: ['process.creation.time', 'Resource: when the process started, ISO 8601.'],
@@ -129,6 +154,10 @@ export const attributeNames = {
   urlQuery: ['url.query', 'Query of the request, values redacted.'],
   urlScheme: ['url.scheme', '`http`.'],
   userAgent: ['user_agent.original', 'User-Agent header.'],
+  messagingOperationType: [
+    'messaging.operation.type',
+    'Which way messages went: `send` to the broker, `receive` from it by a request of the consumer, `process` when the broker pushed them.',
+  ],
   errorType: ['error.type', 'Status code or class of the error; absent when it went well.'],
   dbSystemName: ['db.system.name', '`mysql`, `mariadb` or `redis`.'],
   dbOperationName: ['db.operation.name', 'Command or SQL verb.'],

@@ -99,6 +99,21 @@ export const attributeNames = {
     'true: the thread touched other connections between the request and the response of this span (of a server span: others on which it serves).',
   ],
 
+  hint: [
+    'fullspan.hint',
+    'Scope: its spans are hints of a runtime, by this name. `span_association` reads them and sends them no further.',
+  ],
+  hintCall: [
+    'fullspan.hint.call',
+    'The socket of a call: boot id, network namespace, address and port of the client, of the server, joined by `|`.',
+  ],
+  hintCallTime: ['fullspan.hint.call_time', 'When the call was open, Unix ns as text.'],
+  hintRequest: [
+    'fullspan.hint.request',
+    'The socket of the request for which the call was made, in the same form; empty: for none.',
+  ],
+  hintRequestTime: ['fullspan.hint.request_time', 'When that request was open, Unix ns as text.'],
+
   netns: ['fullspan.network.namespace', 'inode of the network namespace.'],
   interfaceIndex: ['fullspan.network.interface.index', 'ifindex of the interface.'],
   interfaceKind: [

@@ -1,5 +1,5 @@
 import type { Exchange } from './exchange.ts'
-import type { AppSpan, Held, SightSpan } from './held.ts'
+import type { AppSpan, Held } from './held.ts'
 import type { Rules } from './rules/index.ts'
 import type { SpanIndex } from './span-index.ts'
 
@@ -49,6 +49,10 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
       })
     }
     reach(rules.sameExchange.sightOf(app)?.sight.exchange)
+    reach(rules.messaging.deliveryInto(app))
+    for (const delivery of index.exchangesByMessage.get(app.ownKey) ?? []) {
+      if (rules.messaging.senderOf(delivery)) reach(delivery)
+    }
   }
 
   function reachFromExchange(exchange: Exchange): void {
@@ -65,6 +69,7 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
       reach(index.appByKey.get(key))
     }
     reachByRequestId(exchange)
+    reachByMessage(exchange)
     const { client, server } = exchange
     if (client) {
       reach(rules.sameExchange.appOf(client)?.app)
@@ -72,25 +77,26 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
     }
     if (!server) return
     reach(rules.sameExchange.appOf(server)?.app)
-    for (const call of callsDuring(server)) {
-      if (!call.isReleased && rules.thread(call)?.server === server) reach(call.exchange)
-    }
-  }
-
-  /** Calls that the rule of threads could give to this request: those of its thread; others only if it began alone. */
-  function callsDuring(server: SightSpan): SightSpan[] {
-    const history = index.processes.get(server.process)
-    if (!history) return []
-    const { start, end, thread = -1 } = server
-    const own = history.calledBy.get(thread)?.overlapping(start, end) ?? []
-    if (history.served.someOverlapping(start, start, other => other !== server)) return own
-    return [...own, ...history.called.overlapping(start, end).filter(call => call.thread !== thread)]
+    for (const call of rules.thread.callsOf(server)) reach(call.exchange)
   }
 
   /** Those that nest with it: all carriers of the id, or, where they don't nest under one, none. */
-  function reachByRequestId(exchange: Exchange): void {
-    const { requestId } = exchange
-    if (requestId === '' || !isNew(`request ${requestId}`) || !rules.requestId.nests(requestId)) return
-    for (const carrier of index.exchangesByRequestId.get(requestId) ?? []) reach(carrier)
+  function reachByRequestId({ requestIds }: Exchange): void {
+    for (const id of requestIds) {
+      if (!isNew(`request ${id}`) || !rules.requestId.nests(id)) continue
+      for (const carrier of index.exchangesByRequestId.get(id) ?? []) reach(carrier)
+    }
+  }
+
+  function reachByMessage(exchange: Exchange): void {
+    for (const delivery of rules.messaging.deliveriesOf(exchange)) reach(delivery)
+    const sender = rules.messaging.senderOf(exchange)
+    if (!sender) return
+    reach(sender.kind === 'span' ? sender.app : sender.exchange)
+    for (const { key } of exchange.received) {
+      for (const app of index.appsByParent.get(key) ?? []) {
+        if (rules.messaging.deliveryInto(app) === exchange) reach(app)
+      }
+    }
   }
 }

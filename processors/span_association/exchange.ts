@@ -6,8 +6,10 @@ export class Exchange {
   readonly key: string
   readonly members: SightSpan[] = []
   headers: readonly HeaderContext[] = []
-  /** X-Request-ID in the request, and the one in the response where the request had none. */
-  requestId = ''
+  /** What the messages name that it took from a broker. */
+  received: readonly HeaderContext[] = []
+  /** X-Request-ID in the request and in the response: the same, or two, or none. */
+  requestIds: readonly string[] = []
   private ordered: Order | undefined
 
   constructor(key: string) {
@@ -31,7 +33,10 @@ export class Exchange {
     this.ordered = undefined
     sight.exchange = this
     if (this.headers.length === 0) this.headers = sight.headers
-    this.requestId ||= sight.requestId
+    if (this.received.length === 0) this.received = sight.received
+    for (const id of [sight.requestId, sight.responseRequestId]) {
+      if (id !== '' && !this.requestIds.includes(id)) this.requestIds = [...this.requestIds, id]
+    }
   }
 
   /** Takes the place of an earlier version of the same sight. */
@@ -71,6 +76,16 @@ export class Exchange {
       client: this.members.find(({ point }) => point === 'c-p'),
       server: this.members.find(({ point }) => point === 's-p'),
     })
+  }
+
+  /** A broker sent it to a consumer, unasked. */
+  get isPushed(): boolean {
+    return this.members.some(({ isPushed }) => isPushed)
+  }
+
+  /** It ended in an error, or in nothing, wherever it was seen. */
+  get isFailed(): boolean {
+    return this.members.some(({ isFailed }) => isFailed)
   }
 
   /** Whether `inner` happened while this one's last sight was open. */

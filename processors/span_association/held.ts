@@ -4,7 +4,7 @@ import type { AttributeReader } from '../../model/picked-attributes.ts'
 import type { Envelope } from '../../model/resource.ts'
 import { type Span, spanKind } from '../../model/span.ts'
 import type { Exchange } from './exchange.ts'
-import { type HeaderContext, headersOf } from './header-context.ts'
+import { type HeaderContext, headersOf, messagesOf, spanKeyOf, traceKeyOf } from './header-context.ts'
 import { type Facts, factsOfApp, factsOfSight, peerOfServer } from './rules/agreement.ts'
 import { pickFacts } from './pick-facts.ts'
 import type { Store } from './stores.ts'
@@ -14,7 +14,7 @@ export interface AppSpan extends HeldSpan {
   readonly layer: 'app'
   /** `client`: CLIENT, PRODUCER (Exit); `server`: SERVER, CONSUMER (Entry); `internal`: the others. */
   readonly side: 'client' | 'server' | 'internal'
-  /** Which trace its SDK says it belongs to, e.g. `w3c|0af7…`, `sw8|<native id>`. */
+  /** Which trace its SDK says it belongs to, e.g. `w3c|<lower half>`, `sw8|<native id>`. */
   readonly traceKey: string
   /** What a header written by it names: `w3c|trace|span`, `sw8|segment|span`. */
   readonly ownKey: string
@@ -39,15 +39,25 @@ export interface SightSpan extends HeldSpan {
   readonly responseSeq: number | undefined
   /** SYS: key of the process; '' for NET. */
   readonly process: string
-  /** SYS: the thread that moved the request's first byte. */
+  /** SYS: the thread that moved the request's first byte; 0 is none. */
   readonly thread: number | undefined
+  /** SYS: the coroutine that did, where the runtime tells; 0 is none. */
+  readonly coroutine: number | undefined
+  /** SYS: the thread went to other work before the response, as event loops do. */
+  readonly isInterleaved: boolean
   /** `address|port` of the far end of a server's socket; else ''. */
   readonly peer: string
   /** Events were lost around it, so what it says of others' absence is worth nothing. */
   readonly isTouchedByLoss: boolean
   readonly headers: readonly HeaderContext[]
-  /** X-Request-ID of the request, or of the response where the request has none; else ''. */
+  /** What the messages name that a consumer got by it from a broker; and whether it had not asked for them. */
+  readonly received: readonly HeaderContext[]
+  readonly isPushed: boolean
+  /** It ended in an error, or in nothing: what clients try again. */
+  readonly isFailed: boolean
+  /** X-Request-ID of the request and of the response; '' where there is none. */
   readonly requestId: string
+  readonly responseRequestId: string
   readonly hostId: string
   /** Set when it is added to the index. */
   exchange: Exchange | undefined
@@ -114,8 +124,10 @@ export function holdSpan({ span, resource, scope, store }: Kept, arrivedMs: numb
       exchangeKey: exchangeKeyOf(span, read),
       responseSeq: read.number(names.keyResponseSeq),
       ...factsOfProcess(read, layer),
-      headers: headersOf(read),
-      requestId: read.text(names.keyRequestId) || read.text(names.keyResponseRequestId),
+      ...contextsOf(read),
+      isFailed: read.text(names.errorType) !== '' || read.text(names.incomplete).includes('no_response'),
+      requestId: read.text(names.keyRequestId),
+      responseRequestId: read.text(names.keyResponseRequestId),
       hostId: resource.text(names.hostId),
       exchange: undefined,
     }
@@ -145,18 +157,41 @@ function exchangeKeyOf(span: Span, read: AttributeReader): string {
   return `alone|${span.spanId}`
 }
 
-function factsOfProcess(
-  read: AttributeReader,
-  layer: 'sys' | 'net',
-): Pick<SightSpan, 'process' | 'thread' | 'peer' | 'isTouchedByLoss'> {
-  if (layer === 'net') return { process: '', thread: undefined, peer: '', isTouchedByLoss: false }
+/** Messages that were sent are in the request like any header; messages that came in answer to it are not. */
+function contextsOf(read: AttributeReader): Pick<SightSpan, 'headers' | 'received' | 'isPushed'> {
+  const headers = headersOf(read)
+  const messages = messagesOf(read)
+  if (messages.length === 0) return { headers, received: messages, isPushed: false }
+  const type = read.text(names.messagingOperationType)
+  if (type === 'send') return { headers: [...headers, ...messages], received: [], isPushed: false }
+  return { headers, received: messages, isPushed: type === 'process' }
+}
+
+type ProcessFacts = Pick<
+  SightSpan,
+  'process' | 'thread' | 'coroutine' | 'isInterleaved' | 'peer' | 'isTouchedByLoss'
+>
+
+function factsOfProcess(read: AttributeReader, layer: 'sys' | 'net'): ProcessFacts {
+  if (layer === 'net') return noProcess
   const incomplete = read.text(names.incomplete)
   return {
     process: read.text(names.keyProcess),
-    thread: read.number(names.keyRequestThread),
+    thread: read.number(names.keyRequestThread) || undefined,
+    coroutine: read.number(names.keyCoroutine) || undefined,
+    isInterleaved: read.attribute(names.keyEventLoop) === true,
     peer: `${read.text(names.networkPeerAddress)}|${read.number(names.networkPeerPort) ?? 0}`,
     isTouchedByLoss: incomplete !== '' && /gap|lost_events/.test(incomplete),
   }
+}
+
+const noProcess: ProcessFacts = {
+  process: '',
+  thread: undefined,
+  coroutine: undefined,
+  isInterleaved: false,
+  peer: '',
+  isTouchedByLoss: false,
 }
 
 type Identity = Pick<
@@ -197,9 +232,9 @@ function identityOf(span: Span, read: AttributeReader, resource: Envelope): Iden
   }
   return {
     ...common,
-    traceKey: `w3c|${originalTraceId}`,
-    ownKey: `w3c|${originalTraceId}|${span.spanId}`,
-    parentKey: originalParentSpanId === '' ? '' : `w3c|${originalTraceId}|${originalParentSpanId}`,
+    traceKey: traceKeyOf(originalTraceId),
+    ownKey: spanKeyOf(originalTraceId, span.spanId),
+    parentKey: originalParentSpanId === '' ? '' : spanKeyOf(originalTraceId, originalParentSpanId),
     isIdMade: false,
   }
 }

@@ -7,6 +7,7 @@ import { bindByProof } from './bind-by-proof.ts'
 import { collectComponent, type Component } from './component.ts'
 import { type Held, holdSpan, timeOf } from './held.ts'
 import { createHeldQueue } from './held-queue.ts'
+import { isHintScope, readHint } from './hints.ts'
 import { createMemory } from './memory.ts'
 import { releaseComponent } from './release.ts'
 import { createRules } from './rules/index.ts'
@@ -61,9 +62,11 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
 
       function take(batch: Batch): void {
         const nowMs = context.clock.nowMs()
-        const kept = stores.keep(batch.groups.flatMap(({ spans }) => spans))
+        const groups = batch.groups.filter(group => !isHintScope(group.scope))
+        if (groups.length < batch.groups.length) takeHints(batch)
+        const kept = stores.keep(groups.flatMap(({ spans }) => spans))
         let at = 0
-        for (const group of batch.groups) {
+        for (const group of groups) {
           const resource = detach(group.resource)
           const scope = detach(group.scope)
           for (let count = group.spans.length; count > 0; count--) {
@@ -73,6 +76,17 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
           }
         }
         metrics.held.record(stores.heldBytes())
+      }
+
+      function takeHints({ groups }: Batch): void {
+        const spans = groups.filter(({ scope }) => isHintScope(scope)).flatMap(group => group.spans)
+        for (const span of spans) {
+          const hint = readHint(span)
+          if (hint) index.hints.add(hint)
+        }
+        metrics.hints.add(spans.length)
+        metrics.hintsForgotten.record(index.hints.forgotten())
+        context.merge(spans)
       }
 
       function detach(envelope: Envelope): Envelope {
@@ -130,7 +144,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
 
       function release(component: Component): void {
         const { batch, members, withheld, rules: counts } = releaseComponent(component, linking, options)
-        metrics.demoted.record(rules.header.settle(component.exchanges))
+        metrics.demoted.record(rules.settle(component.exchanges))
         for (const held of members) {
           index.remove(held)
           stores.release(held.store)
@@ -157,7 +171,7 @@ function forEachMember({ apps, exchanges }: Component, see: (member: Held) => vo
 function isUnsampled({ apps, exchanges }: Component): boolean {
   if (apps.size > 0) return false
   const headers = [...exchanges].flatMap(exchange => exchange.headers)
-  return headers.length > 0 && headers.every(({ isSampled }) => !isSampled)
+  return headers.length > 0 && headers.every(({ isUnsampled }) => isUnsampled)
 }
 
 function createMetrics({ meter }: ProcessorContext) {
@@ -165,6 +179,12 @@ function createMetrics({ meter }: ProcessorContext) {
     links: meter.createCounter('fullspan.association.links', { description: 'Parents given, by rule.' }),
     demoted: meter.createGauge('fullspan.association.demoted_keys', {
       description: 'Header keys that turned up on more exchanges than nest in one another.',
+    }),
+    hints: meter.createCounter('fullspan.association.hints', {
+      description: 'Hints of runtimes, which end here: they say for which request a call was made.',
+    }),
+    hintsForgotten: meter.createGauge('fullspan.association.hints_forgotten', {
+      description: 'Hints that went unused, because more than 100,000 came within a minute.',
     }),
     held: meter.createGauge('fullspan.association.held_bytes', {
       description: 'Bytes of the spans that wait for their trace.',

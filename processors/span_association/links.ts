@@ -46,7 +46,7 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   }
 
   function linkApp(app: AppSpan): void {
-    const into = rules.header.exchangeInto(app)
+    const into = rules.messaging.deliveryInto(app) ?? rules.header.exchangeInto(app)
     if (into && component.exchanges.has(into)) {
       const { server, tail } = into
       if (server) {
@@ -77,7 +77,8 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   /** The callee knows its caller, but no header was seen on the wire (cut, encrypted): then it called this exchange. */
   function hintCaller(app: AppSpan, exchange: Exchange): boolean {
     const caller = rules.appByKey(app.parentKey)
-    if (!caller || !component.apps.has(caller) || caller.side !== 'client' || exchange.headers.length > 0) return false
+    if (!caller || !component.apps.has(caller) || caller.side !== 'client' || exchange.headers.length > 0)
+      return false
     hints.set(exchange, caller)
     return true
   }
@@ -101,6 +102,7 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   function callerOf(exchange: Exchange): Link | undefined {
     return (
       byHeader(exchange) ??
+      byMessage(exchange) ??
       byHint(exchange) ??
       byRequestId(exchange) ??
       bySameExchange(exchange) ??
@@ -129,6 +131,13 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
     }
   }
 
+  function byMessage(exchange: Exchange): Link | undefined {
+    const sender = rules.messaging.senderOf(exchange)
+    if (!sender) return undefined
+    const parent = sender.kind === 'span' ? sender.app : sender.exchange.tail
+    return { parent, rule: 'message', confidence: 1, evidence: sender.evidence }
+  }
+
   function byHint(exchange: Exchange): Link | undefined {
     const app = hints.get(exchange)
     if (!app) return undefined
@@ -141,14 +150,10 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   }
 
   function byRequestId(exchange: Exchange): Link | undefined {
-    const outer = rules.requestId.outerOf(exchange)
-    if (!outer) return undefined
-    return {
-      parent: outer.tail,
-      rule: 'request_id',
-      confidence: 1,
-      evidence: `X-Request-ID ${exchange.requestId}`,
-    }
+    const found = rules.requestId.callerOf(exchange)
+    if (!found) return undefined
+    const { outer, ...rest } = found
+    return { parent: outer.tail, ...rest }
   }
 
   function bySameExchange(exchange: Exchange): Link | undefined {
@@ -202,5 +207,6 @@ function ruleOfKey(exchange: Exchange): string {
 }
 
 function nameOf(exchange: Exchange, key: string): string {
-  return exchange.headers.find(header => header.key === key)?.name ?? 'header'
+  const contexts = [...exchange.headers, ...exchange.received]
+  return contexts.find(header => header.key === key)?.name ?? 'header'
 }

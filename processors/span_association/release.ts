@@ -6,6 +6,7 @@ import { type Span, type SpanChange, spanKind } from '../../model/span.ts'
 import type { Component } from './component.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
 import { type Link, type LinkContext, type Linked, linkComponent } from './links.ts'
+import { messageLinks } from './rules/messaging.ts'
 import { assignTraceIds } from './trace-ids.ts'
 
 export interface ReleaseOptions {
@@ -31,7 +32,8 @@ export function releaseComponent(
 ): Released {
   const linked = linkComponent(component, context)
   const members = membersOf(component)
-  const traceIds = assignTraceIds(members, linked, { memory: context.memory, unify: options.unifyTraceIds })
+  const { memory, rules } = context
+  const traceIds = assignTraceIds(members, linked, { memory, rules, unify: options.unifyTraceIds })
   const services = servicesOf(component, linked)
   const out: { resource: Envelope; scope: Envelope; span: Span }[] = []
   const withheld: Span[] = []
@@ -98,7 +100,9 @@ function linkTo({ parent, ...link }: Link) {
 function changeOfSight(sight: SightSpan, link: Link | undefined, { partners }: Linked): SpanChange {
   const partner = partners.get(sight)
   const side = sight.point === 'c-p' ? spanKind.client : spanKind.server
+  const addLinks = messageLinks(sight)
   return {
+    ...(addLinks.length > 0 ? { addLinks } : {}),
     parentSpanId: link ? idOf(link.parent) : '',
     kind: sight.layer === 'net' || partner ? spanKind.internal : side,
     attributes: {

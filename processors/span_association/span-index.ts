@@ -1,6 +1,7 @@
 import { createBindings, type Bindings } from './bindings.ts'
 import { Carriers, Exchange } from './exchange.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
+import { createHints, type Hints } from './hints.ts'
 import { IntervalList } from './interval-list.ts'
 import { createProcessHistory, type ProcessHistory } from './process-history.ts'
 
@@ -20,10 +21,13 @@ export interface SpanIndex {
   readonly exchangesByHeader: ReadonlyMap<string, ReadonlySet<Exchange>>
   readonly exchangesByTrace: ReadonlyMap<string, ReadonlySet<Exchange>>
   readonly exchangesByRequestId: ReadonlyMap<string, ReadonlySet<Exchange>>
+  /** Those that took messages from a broker, by the spans that the messages name. */
+  readonly exchangesByMessage: ReadonlyMap<string, ReadonlySet<Exchange>>
   /** `s-p` sights by the far end of their socket, `address|port`. */
   readonly servedByPeer: ReadonlyMap<string, ReadonlySet<SightSpan>>
   readonly processes: ReadonlyMap<string, ProcessHistory>
   readonly bindings: Bindings
+  readonly hints: Hints
   /** Changes with everything that rules look at, but not when spans leave. */
   readonly version: number
 }
@@ -38,9 +42,11 @@ export function createSpanIndex(): SpanIndex {
   const exchangesByHeader = new Map<string, Carriers>()
   const exchangesByTrace = new Map<string, Set<Exchange>>()
   const exchangesByRequestId = new Map<string, Carriers>()
+  const exchangesByMessage = new Map<string, Set<Exchange>>()
   const servedByPeer = new Map<string, Set<SightSpan>>()
   const processes = new Map<string, ProcessHistory>()
   const bindings = createBindings()
+  const hints = createHints()
   let version = 0
 
   function addApp(app: AppSpan): void {
@@ -75,7 +81,8 @@ export function createSpanIndex(): SpanIndex {
       putCarrier(exchangesByHeader, header.key, exchange)
       put(exchangesByTrace, header.traceKey, exchange)
     }
-    if (exchange.requestId !== '') putCarrier(exchangesByRequestId, exchange.requestId, exchange)
+    for (const id of exchange.requestIds) putCarrier(exchangesByRequestId, id, exchange)
+    for (const { key } of exchange.received) put(exchangesByMessage, key, exchange)
     if (sight.process !== '') addToProcess(sight)
   }
 
@@ -94,7 +101,8 @@ export function createSpanIndex(): SpanIndex {
     const { exchange } = sight
     if (exchange) {
       take(exchangesByKey, exchange.key, exchange)
-      takeCarrier(exchangesByRequestId, exchange.requestId, exchange)
+      for (const id of exchange.requestIds) takeCarrier(exchangesByRequestId, id, exchange)
+      for (const { key } of exchange.received) take(exchangesByMessage, key, exchange)
       for (const header of exchange.headers) {
         takeCarrier(exchangesByHeader, header.key, exchange)
         take(exchangesByTrace, header.traceKey, exchange)
@@ -105,6 +113,7 @@ export function createSpanIndex(): SpanIndex {
 
   function forgetServedBefore(time: number): void {
     version++
+    hints.forgetBefore(time)
     for (const [key, history] of processes) if (!history.forgetBefore(time)) processes.delete(key)
     for (const [key, apps] of appsByResource) {
       apps.keep(({ isReleased }) => !isReleased)
@@ -128,6 +137,7 @@ export function createSpanIndex(): SpanIndex {
     exchangesByHeader,
     exchangesByTrace,
     exchangesByRequestId,
+    exchangesByMessage,
     servedByPeer,
     processes,
     bindings: {
@@ -136,6 +146,13 @@ export function createSpanIndex(): SpanIndex {
         if (bindings.processesOf(resourceKey).has(process)) return
         version++
         bindings.bind(resourceKey, process)
+      },
+    },
+    hints: {
+      ...hints,
+      add(hint) {
+        version++
+        hints.add(hint)
       },
     },
     get version() {

@@ -1,19 +1,27 @@
 import type { AppSpan, Held } from './held.ts'
 import type { Linked } from './links.ts'
 import type { Memory } from './memory.ts'
+import type { Rules } from './rules/index.ts'
 
 /**
  * The final trace id of every span of a component (design §8, "Trace ids"). OpenTelemetry's are never changed, unless
  * `unify`. Ids that we made (from SkyWalking's, or provisional ones of exchanges) yield to the OpenTelemetry id nearest the
- * root; without any, to the one of the root itself. Trees of one component share an id if their SDKs say that they are one trace.
+ * root, be it a span's or one that a header names, sampled or not; without any, to the one of the root itself. Trees of one component
+ * share an id if their SDKs say that they are one trace.
  */
 export function assignTraceIds(
   members: ReadonlySet<Held>,
   { parents }: Linked,
-  { memory, unify }: { memory: Memory; unify: boolean },
+  context: { readonly memory: Memory; readonly unify: boolean; readonly rules: Rules },
 ): ReadonlyMap<Held, string> {
+  const { memory, unify, rules } = context
   const appsByKey = new Map<string, AppSpan>()
-  for (const member of members) if (member.layer === 'app') appsByKey.set(member.ownKey, member)
+  const fixedIds = new Map<string, string>()
+  for (const member of members) {
+    if (member.layer !== 'app') continue
+    appsByKey.set(member.ownKey, member)
+    if (hasFixedId(member)) fixedIds.set(member.traceKey, member.originalTraceId)
+  }
 
   const children = new Map<Held, Held[]>()
   const ids = new Map<Held, string>()
@@ -72,11 +80,23 @@ export function assignTraceIds(
         const above = parents.get(member)?.parent
         if (above && 'span' in above && above.leftInTrace !== '') return above.leftInTrace
         if (above && !('span' in above)) return above.traceId
+        const named = idInHeader(member)
+        if (named !== '') return named
       }
     }
     const app = trees.find(({ layer }) => layer === 'app')
     const left = app?.layer === 'app' ? memory.traceId(app.traceKey) : undefined
     return left ?? (app ?? trees[0]!).span.traceId
+  }
+
+  /** Final at once, even where nobody keeps spans of it. Of a 64-bit one, what spans of the trace made of it. */
+  function idInHeader(member: Held): string {
+    const headers = member.layer === 'app' ? [] : (member.exchange?.headers ?? [])
+    for (const { key, traceId, traceKey } of headers) {
+      if (traceId === '' || !rules.header.nested(key)) continue
+      return fixedIds.get(traceKey) ?? memory.traceId(traceKey) ?? traceId
+    }
+    return ''
   }
 
   function assignBelow(root: Held, shared: string): void {
@@ -99,7 +119,11 @@ export function assignTraceIds(
 }
 
 function isFixed(member: Held): member is AppSpan {
-  return member.layer === 'app' && !member.isIdMade && member.originalTraceId !== ''
+  return member.layer === 'app' && hasFixedId(member)
+}
+
+function hasFixedId({ isIdMade, originalTraceId }: AppSpan): boolean {
+  return !isIdMade && originalTraceId !== ''
 }
 
 function byStart(a: Held, b: Held): number {

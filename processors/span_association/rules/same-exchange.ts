@@ -95,7 +95,8 @@ export function sameExchangeRule(
     const side = sight.point === 'c-p' ? 'client' : 'server'
     const consider = (app: AppSpan) =>
       app.side === side && !app.isReleased && overlap(app, sight) && visit(app)
-    if (side === 'server') for (const app of index.appsByPeer.get(sight.peer) ?? none) if (consider(app)) return
+    if (side === 'server')
+      for (const app of index.appsByPeer.get(sight.peer) ?? none) if (consider(app)) return
     for (const resource of index.bindings.resourcesOf(sight.process)) {
       const near = index.appsByResource.get(resource)
       if (near?.someOverlapping(sight.start - toleranceNs, sight.end + toleranceNs, consider)) return

@@ -83,6 +83,11 @@ export class Exchange {
     return this.members.some(({ isPushed }) => isPushed)
   }
 
+  /** It brought messages to a broker. */
+  get isSent(): boolean {
+    return this.members.some(({ isSent }) => isSent)
+  }
+
   /** It ended in an error, or in nothing, wherever it was seen. */
   get isFailed(): boolean {
     return this.members.some(({ isFailed }) => isFailed)

@@ -53,6 +53,8 @@ export interface SightSpan extends HeldSpan {
   /** What the messages name that a consumer got by it from a broker; and whether it had not asked for them. */
   readonly received: readonly HeaderContext[]
   readonly isPushed: boolean
+  /** It brought messages to a broker: whose parent they name is no party to it. */
+  readonly isSent: boolean
   /** It ended in an error, or in nothing: what clients try again. */
   readonly isFailed: boolean
   /** X-Request-ID of the request and of the response; '' where there is none. */
@@ -158,13 +160,15 @@ function exchangeKeyOf(span: Span, read: AttributeReader): string {
 }
 
 /** Messages that were sent are in the request like any header; messages that came in answer to it are not. */
-function contextsOf(read: AttributeReader): Pick<SightSpan, 'headers' | 'received' | 'isPushed'> {
+function contextsOf(read: AttributeReader): Pick<SightSpan, 'headers' | 'received' | 'isPushed' | 'isSent'> {
   const headers = headersOf(read)
   const messages = messagesOf(read)
-  if (messages.length === 0) return { headers, received: messages, isPushed: false }
+  if (messages.length === 0) return { headers, received: messages, isPushed: false, isSent: false }
   const type = read.text(names.messagingOperationType)
-  if (type === 'send') return { headers: [...headers, ...messages], received: [], isPushed: false }
-  return { headers, received: messages, isPushed: type === 'process' }
+  if (type === 'send') {
+    return { headers: [...headers, ...messages], received: [], isPushed: false, isSent: true }
+  }
+  return { headers, received: messages, isPushed: type === 'process', isSent: false }
 }
 
 type ProcessFacts = Pick<

@@ -49,7 +49,7 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
     const into = rules.messaging.deliveryInto(app) ?? rules.header.exchangeInto(app)
     if (into && component.exchanges.has(into)) {
       const { server, tail } = into
-      if (server) {
+      if (server && !into.isSent) {
         partners.set(server, app)
         entries.set(server, app)
       }

@@ -3,6 +3,7 @@ import { Carriers, Exchange } from './exchange.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
 import { createHints, type Hints } from './hints.ts'
 import { IntervalList } from './interval-list.ts'
+import { createProcessesByPid, type ProcessesByPid } from './processes-by-pid.ts'
 import { createProcessHistory, type ProcessHistory } from './process-history.ts'
 
 /** Everything held, found by the keys that could join it to others. Every span is looked at once, when it comes. */
@@ -26,6 +27,7 @@ export interface SpanIndex {
   /** `s-p` sights by the far end of their socket, `address|port`. */
   readonly servedByPeer: ReadonlyMap<string, ReadonlySet<SightSpan>>
   readonly processes: ReadonlyMap<string, ProcessHistory>
+  readonly processesByPid: ProcessesByPid
   readonly bindings: Bindings
   readonly hints: Hints
   /** Changes with everything that rules look at, but not when spans leave. */
@@ -45,6 +47,7 @@ export function createSpanIndex(): SpanIndex {
   const exchangesByMessage = new Map<string, Set<Exchange>>()
   const servedByPeer = new Map<string, Set<SightSpan>>()
   const processes = new Map<string, ProcessHistory>()
+  const processesByPid = createProcessesByPid()
   const bindings = createBindings()
   const hints = createHints()
   let version = 0
@@ -91,6 +94,7 @@ export function createSpanIndex(): SpanIndex {
     if (!history) {
       history = createProcessHistory()
       processes.set(sight.process, history)
+      processesByPid.add(sight)
     }
     history.add(sight)
     if (sight.point === 's-p') put(servedByPeer, sight.peer, sight)
@@ -114,7 +118,11 @@ export function createSpanIndex(): SpanIndex {
   function forgetServedBefore(time: number): void {
     version++
     hints.forgetBefore(time)
-    for (const [key, history] of processes) if (!history.forgetBefore(time)) processes.delete(key)
+    for (const [key, history] of processes) {
+      if (history.forgetBefore(time)) continue
+      processes.delete(key)
+      processesByPid.remove(key)
+    }
     for (const [key, apps] of appsByResource) {
       apps.keep(({ isReleased }) => !isReleased)
       if (apps.size === 0) appsByResource.delete(key)
@@ -140,6 +148,7 @@ export function createSpanIndex(): SpanIndex {
     exchangesByMessage,
     servedByPeer,
     processes,
+    processesByPid,
     bindings: {
       ...bindings,
       bind(resourceKey, process) {

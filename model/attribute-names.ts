@@ -20,6 +20,22 @@ export const attributeNames = {
   linkRule: ['fullspan.link.rule', 'The rule by which this span got its parent.'],
   linkConfidence: ['fullspan.link.confidence', 'How sure that parent is, 0 to 1.'],
   linkEvidence: ['fullspan.link.evidence', 'What the rule saw, in a few words.'],
+  linkRejected: [
+    'fullspan.link.rejected',
+    '`explain: true`: up to three others that could have been the parent, the likeliest first: `<span id> by <rule> <confidence>: <why not>`.',
+  ],
+  clockOffset: [
+    'fullspan.clock.offset_ns',
+    "What the host's clock showed too much against the clock of its group's first host, where it was more than 1 ms. Times of spans are as they were.",
+  ],
+  clockUncertainty: [
+    'fullspan.clock.uncertainty_ns',
+    'The offset is right within this.',
+  ],
+  clockImpossible: [
+    'fullspan.clock.impossible',
+    '`starts_before_parent` or `ends_after_parent`, by more than clocks can be wrong: the parent is right, the times, or the order of work, are odd.',
+  ],
   wraps: [
     'fullspan.wraps.span_id',
     '`mode: attach`: the APP span that this SYS or NET span is the same exchange as.',

@@ -215,6 +215,7 @@ export function readObject(cursor: Cursor, field: number): { [key: string]: Attr
 
 /** Writes a KeyValue as a length-delimited field of the message being written. */
 export function writeKeyValue(writer: Writer, field: number, key: string, value: AttributeValue): void {
+  if (typeof value === 'string' && writer.shortKeyValue(field, key, value)) return
   writer.message(field, () => {
     writer.stringField(1, key)
     writer.message(2, () => writeAnyValue(writer, value))

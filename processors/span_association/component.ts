@@ -7,6 +7,8 @@ import type { SpanIndex } from './span-index.ts'
 export interface Component {
   readonly apps: ReadonlySet<AppSpan>
   readonly exchanges: ReadonlySet<Exchange>
+  /** There is more, but this much is a piece. */
+  readonly isCut: boolean
 }
 
 /** Follows keys and rules from one span to everything that they reach. Bounded by `limit` spans: a giant stays in pieces. */
@@ -14,15 +16,21 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
   const apps = new Set<AppSpan>()
   const exchanges = new Set<Exchange>()
   const queue: (AppSpan | Exchange)[] = []
+  let spans = 0
+  let isCut = false
   const reach = (found: AppSpan | Exchange | undefined) => {
-    if (!found || apps.size + exchanges.size >= limit) return
-    if ('ownKey' in found) {
-      if (apps.has(found) || found.isReleased) return
-      apps.add(found)
-    } else {
-      if (exchanges.has(found) || found.head.isReleased) return
-      exchanges.add(found)
+    if (!found) return
+    const isApp = 'ownKey' in found
+    if (isApp ? apps.has(found) : exchanges.has(found)) return
+    const { isReleased, isLeaving } = isApp ? found : found.head
+    if (isReleased || isLeaving) return
+    if (spans >= limit) {
+      isCut = true
+      return
     }
+    if (isApp) apps.add(found)
+    else exchanges.add(found)
+    spans += isApp ? 1 : found.members.length
     queue.push(found)
   }
 
@@ -39,7 +47,7 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
     if ('ownKey' in next) reachFromApp(next)
     else reachFromExchange(next)
   }
-  return { apps, exchanges }
+  return { apps, exchanges, isCut }
 
   function reachFromApp(app: AppSpan): void {
     if (isNew(app.traceKey)) {

@@ -1,35 +1,44 @@
 import { Observable } from 'rxjs'
 import type { ProcessorContext } from '../../core/component.ts'
 import type { Infer } from '../../core/schema.ts'
-import type { Batch } from '../../model/batch.ts'
-import type { Envelope } from '../../model/resource.ts'
+import type { Batch, SpanGroup } from '../../model/batch.ts'
+import { createResource } from '../../model/resource.ts'
+import { Span, type SpanFields } from '../../model/span.ts'
 import { bindByProof } from './bind-by-proof.ts'
+import { createClocks } from './clocks.ts'
 import { collectComponent, type Component } from './component.ts'
+import { createEnvelopes } from './envelopes.ts'
 import { type Held, holdSpan, timeOf } from './held.ts'
 import { createHeldQueue } from './held-queue.ts'
 import { isHintScope, readHint } from './hints.ts'
+import { linkComponent, type Linked } from './links.ts'
 import { createMemory } from './memory.ts'
+import { createMetrics, type ReleaseReason } from './metrics.ts'
 import { releaseComponent } from './release.ts'
 import { createRules } from './rules/index.ts'
 import type { schema } from './schema.ts'
 import { createSpanIndex } from './span-index.ts'
 import { createStores } from './stores.ts'
+import { isLaterVersion } from './versions.ts'
 
 /**
  * Holds spans until their trace is finished, then emits it as one batch. One look at every span when it comes, one when it
  * has waited `idle_timeout`: if what hangs together with it has waited as long, all of it leaves.
  */
 export function holdTraces(config: Infer<typeof schema>, context: ProcessorContext) {
-  const metrics = createMetrics(context)
+  const metrics = createMetrics(context.meter)
 
   return (input$: Observable<Batch>): Observable<Batch> =>
     new Observable<Batch>(output => {
-      const index = createSpanIndex()
+      const clocks = createClocks()
+      const index = createSpanIndex(clocks)
       const rules = createRules(index)
+      const memory = createMemory(config.max_remembered)
       const linking = {
         rules,
-        memory: createMemory(config.max_remembered),
+        memory,
         minConfidence: config.min_confidence,
+        isExplained: config.explain,
       }
       const options = {
         mode: config.mode,
@@ -38,44 +47,50 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       }
       const queue = createHeldQueue()
       const stores = createStores()
+      const envelopes = createEnvelopes()
       let sweptAtMs = 0
       let cancelTick: (() => void) | undefined
-      const detached = new WeakMap<Envelope, Envelope>()
 
+      const stopObserving = metrics.observe({ stores, index, clocks })
       const subscription = input$.subscribe({
         next: batch => {
           take(batch)
-          while (stores.heldBytes() > config.max_held_bytes && releaseOldest());
+          while (stores.heldBytes() > config.max_held_bytes && releaseOldest('max_held_bytes'));
+          while (index.traceCount > config.max_traces && releaseOldest('max_traces'));
           scheduleTick()
         },
         error: (error: unknown) => output.error(error),
         complete: () => {
+          if (clocks.update(context.clock.nowMs())) index.forgetOrder()
           for (const held of queue.dueBefore(Infinity)) bindIfHeld(held)
-          while (releaseOldest());
+          while (releaseOldest('shutdown'));
           output.complete()
         },
       })
       return () => {
         subscription.unsubscribe()
         cancelTick?.()
+        stopObserving()
       }
 
       function take(batch: Batch): void {
         const nowMs = context.clock.nowMs()
         const groups = batch.groups.filter(group => !isHintScope(group.scope))
         if (groups.length < batch.groups.length) takeHints(batch)
-        const kept = stores.keep(groups.flatMap(({ spans }) => spans))
-        let at = 0
-        for (const group of groups) {
-          const resource = detach(group.resource)
-          const scope = detach(group.scope)
-          for (let count = group.spans.length; count > 0; count--) {
-            const held = holdSpan({ ...kept[at++]!, resource, scope }, nowMs)
-            index.add(held)
-            queue.add(held)
+        let last: SpanGroup | undefined
+        let resource = noEnvelope
+        let scope = noEnvelope
+        const full = new Set<Held>()
+        stores.keep(groups, (span, store, group) => {
+          if (group !== last) {
+            last = group
+            resource = envelopes.intern(group.resource)
+            scope = envelopes.intern(group.scope)
           }
-        }
-        metrics.held.record(stores.heldBytes())
+          const held = holdSpan({ span, resource, scope, store, clocks }, nowMs)
+          if (add(held) && index.isTraceFull(held, config.max_trace_spans)) full.add(held)
+        })
+        for (const held of full) if (!held.isReleased) releaseFrom(held, 'max_trace_spans')
       }
 
       function takeHints({ groups }: Batch): void {
@@ -89,13 +104,27 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         context.merge(spans)
       }
 
-      function detach(envelope: Envelope): Envelope {
-        let own = detached.get(envelope)
-        if (!own) {
-          own = envelope.detached()
-          detached.set(envelope, own)
+      /** False where the same span is held already, or has left, and says no more than that. */
+      function add(held: Held): boolean {
+        const earlier = index.earlierOf(held)
+        const known = earlier ?? memory.left(held)
+        if (known && !isLaterVersion(held, known)) {
+          settleDuplicate(held)
+          return false
         }
-        return own
+        if (earlier) {
+          index.replace(earlier, held)
+          earlier.isReleased = true
+          settleDuplicate(earlier)
+        } else index.add(held)
+        queue.add(held)
+        return true
+      }
+
+      function settleDuplicate(held: Held): void {
+        stores.release(held.store)
+        metrics.duplicates.add(1)
+        context.merge([held.span])
       }
 
       function scheduleTick(): void {
@@ -109,14 +138,19 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       /** Looks at each span once it has waited: the last one of a trace to come finds all the others, and lets them go. */
       function releaseIdle(): void {
         const nowMs = context.clock.nowMs()
+        if (clocks.update(nowMs)) index.forgetOrder()
         const due = queue.dueBefore(nowMs - config.idle_timeout)
         for (const held of due) bindIfHeld(held)
+        const ready: Leaving[] = []
         for (const held of due) {
-          if (!held.isReleased && nowMs - held.waitsForMs >= config.idle_timeout) releaseIfIdle(held, nowMs)
+          if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
+          const leaving = collectIfIdle(held, nowMs)
+          if (leaving) ready.push(leaving)
         }
+        releaseAll(ready)
         for (let held = queue.oldest(); held; held = queue.oldest()) {
           if (nowMs - held.arrivedMs < config.max_age) break
-          release(collectComponent(held, index, rules, config.max_trace_spans))
+          releaseFrom(held, 'max_age')
         }
         if (nowMs - sweptAtMs < sweepEveryMs) return
         sweptAtMs = nowMs
@@ -127,36 +161,91 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         if (!held.isReleased) bindByProof(held, index, rules, context.peers)
       }
 
-      function releaseIfIdle(held: Held, nowMs: number): void {
-        const component = collectComponent(held, index, rules, config.max_trace_spans)
+      function collectIfIdle(held: Held, nowMs: number): Leaving | undefined {
+        const component = collect(held)
         let last = 0
         forEachMember(component, member => (last = Math.max(last, member.arrivedMs)))
-        if (nowMs - last >= config.idle_timeout) release(component)
-        else forEachMember(component, member => (member.waitsForMs = last))
+        const isIdle = nowMs - last >= config.idle_timeout
+        forEachMember(component, member => {
+          if (isIdle || component.isCut) member.isLeaving = true
+          else member.waitsForMs = last
+        })
+        if (component.isCut) return { component, reason: 'max_trace_spans' }
+        return isIdle ? { component, reason: 'idle' } : undefined
       }
 
-      function releaseOldest(): boolean {
+      function releaseOldest(reason: ReleaseReason): boolean {
         const oldest = queue.oldest()
         if (!oldest) return false
-        release(collectComponent(oldest, index, rules, config.max_trace_spans))
+        releaseFrom(oldest, reason)
         return true
       }
 
-      function release(component: Component): void {
-        const { batch, members, withheld, rules: counts } = releaseComponent(component, linking, options)
+      function releaseFrom(held: Held, reason: ReleaseReason): void {
+        releaseAll([{ component: collect(held), reason }])
+      }
+
+      function collect(held: Held): Component {
+        return collectComponent(held, index, rules, config.max_trace_spans)
+      }
+
+      /** All get their parents before any leaves: who counts candidates sees the same, whoever goes first. */
+      function releaseAll(leaving: readonly Leaving[]): void {
+        const linked = leaving.map(each => ({ ...each, linked: linkComponent(each.component, linking) }))
+        for (const each of linked) release(each)
+      }
+
+      function release({ component, linked, reason }: Leaving & { linked: Linked }): void {
+        const { batch, members, withheld, rules: counts } = releaseComponent(component, linked, {
+          context: linking,
+          options,
+        })
         metrics.demoted.record(rules.settle(component.exchanges))
+        metrics.released.add(1, { reason })
         for (const held of members) {
           index.remove(held)
           stores.release(held.store)
+          letGo(held, index.hints.isEmpty())
         }
         for (const [rule, count] of counts) metrics.links.add(count, { rule })
         if (withheld.length > 0) context.drop(withheld, 'forward_app is off')
         if (config.unsampled === 'drop' && isUnsampled(component)) context.drop(batch, 'unsampled')
         else if (batch.items > 0) output.next(batch)
-        metrics.held.record(stores.heldBytes())
       }
     })
 }
+
+interface Leaving {
+  readonly component: Component
+  readonly reason: ReleaseReason
+}
+
+/**
+ * What a process served is still asked for when it has left: by its ids, and by its socket where runtimes give hints. It must not keep
+ * the bytes of its request for that.
+ */
+function letGo(held: Held, isHintless: boolean): void {
+  const { span } = held
+  if (held.layer !== 'sys' || held.point !== 's-p') held.span = gone
+  else held.span = isHintless ? idsOnly(span.spanId, span.traceId) : span.detached()
+  if (held.layer !== 'app') held.exchange = undefined
+}
+
+function idsOnly(spanId: string, traceId: string): Span {
+  return Span.create({ ...noSpan, spanId, traceId }).detached()
+}
+
+const noSpan: SpanFields = {
+  traceId: '',
+  spanId: '',
+  parentSpanId: '',
+  name: '',
+  kind: 0,
+  startTimeUnixNano: 0n,
+  endTimeUnixNano: 0n,
+}
+const gone = Span.create(noSpan).detached()
+const noEnvelope = createResource([])
 
 /** What a process served stays known for this long, to decide what was open when a late call was made. */
 const rememberServedNs = 60_000_000_000n
@@ -172,23 +261,4 @@ function isUnsampled({ apps, exchanges }: Component): boolean {
   if (apps.size > 0) return false
   const headers = [...exchanges].flatMap(exchange => exchange.headers)
   return headers.length > 0 && headers.every(({ isUnsampled }) => isUnsampled)
-}
-
-function createMetrics({ meter }: ProcessorContext) {
-  return {
-    links: meter.createCounter('fullspan.association.links', { description: 'Parents given, by rule.' }),
-    demoted: meter.createGauge('fullspan.association.demoted_keys', {
-      description: 'Header keys that turned up on more exchanges than nest in one another.',
-    }),
-    hints: meter.createCounter('fullspan.association.hints', {
-      description: 'Hints of runtimes, which end here: they say for which request a call was made.',
-    }),
-    hintsForgotten: meter.createGauge('fullspan.association.hints_forgotten', {
-      description: 'Hints that went unused, because more than 100,000 came within a minute.',
-    }),
-    held: meter.createGauge('fullspan.association.held_bytes', {
-      description: 'Bytes of the spans that wait for their trace.',
-      unit: 'By',
-    }),
-  }
 }

@@ -31,6 +31,7 @@ const picked = new PickedAttributes([
   names.keyRequestId,
   names.keyResponseRequestId,
   names.incomplete,
+  names.clockOffset,
   names.originalParentSpanId,
   names.originalTraceId,
   names.networkPeerAddress,

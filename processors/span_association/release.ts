@@ -5,8 +5,9 @@ import type { Envelope } from '../../model/resource.ts'
 import { type Span, type SpanChange, spanKind } from '../../model/span.ts'
 import type { Component } from './component.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
-import { type Link, type LinkContext, type Linked, linkComponent } from './links.ts'
+import type { Link, LinkContext, Linked, Rejected } from './links.ts'
 import { messageLinks } from './rules/messaging.ts'
+import { createTimeCheck } from './time-check.ts'
 import { assignTraceIds } from './trace-ids.ts'
 
 export interface ReleaseOptions {
@@ -24,17 +25,17 @@ export interface Released {
   readonly rules: ReadonlyMap<string, number>
 }
 
-/** Gives a component its parents and trace ids and writes the spans that leave. */
+/** Gives a component its trace ids and writes the spans that leave, under the parents they were given. */
 export function releaseComponent(
   component: Component,
-  context: LinkContext,
-  options: ReleaseOptions,
+  linked: Linked,
+  { context, options }: { context: LinkContext; options: ReleaseOptions },
 ): Released {
-  const linked = linkComponent(component, context)
   const members = membersOf(component)
   const { memory, rules } = context
   const traceIds = assignTraceIds(members, linked, { memory, rules, unify: options.unifyTraceIds })
   const services = servicesOf(component, linked)
+  const times = createTimeCheck(linked, context.rules)
   const out: { resource: Envelope; scope: Envelope; span: Span }[] = []
   const withheld: Span[] = []
   const counts = new Map<string, number>()
@@ -49,8 +50,13 @@ export function releaseComponent(
       withheld.push(member.span)
       continue
     }
-    const change =
-      member.layer === 'app' ? changeOfApp(member, link, options) : changeOfSight(member, link, linked)
+    let change = member.layer === 'app' ? changeOfApp(member, link, options) : changeOfSight(member, link, linked)
+    if (member.layer !== 'app' || options.mode === 'rewrite') {
+      const impossible = times.impossibleFor(member, link)
+      if (impossible !== '') change = withAttribute(change, names.clockImpossible, impossible)
+    }
+    const rejected = linked.rejected.get(member)
+    if (rejected) change = withAttribute(change, names.linkRejected, rejected.map(textOf))
     const span = applyChange(member, change, member.leftInTrace)
     const service = services.get(member)
     out.push({
@@ -59,8 +65,16 @@ export function releaseComponent(
       span,
     })
   }
-  context.memory.remember(component)
+  context.memory.remember(component, linked)
   return { batch: Batch.ofGroups(groupSpans(out)), members, withheld, rules: counts }
+}
+
+function withAttribute(change: SpanChange | undefined, name: string, value: AttributeValue): SpanChange {
+  return { ...change, attributes: { ...change?.attributes, [name]: value } }
+}
+
+function textOf({ spanId, rule, confidence, why }: Rejected): string {
+  return `${spanId} by ${rule} ${confidence}: ${why}`
 }
 
 function membersOf({ apps, exchanges }: Component): ReadonlySet<Held> {
@@ -70,10 +84,10 @@ function membersOf({ apps, exchanges }: Component): ReadonlySet<Held> {
 }
 
 /** `attach` leaves APP spans alone; `rewrite` gives them the sight above them as a parent, and keeps what they had. */
-function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOptions): SpanChange {
+function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOptions): SpanChange | undefined {
   const restored = app.originalParentSpanId !== app.span.parentSpanId
   if (mode === 'attach' || !link) {
-    if (!restored || app.span.attribute(names.originalParentSpanId) === undefined) return {}
+    if (!restored || app.span.attribute(names.originalParentSpanId) === undefined) return undefined
     return {
       parentSpanId: app.originalParentSpanId,
       attributes: { ...noLink, [names.originalParentSpanId]: undefined },
@@ -101,26 +115,34 @@ function changeOfSight(sight: SightSpan, link: Link | undefined, { partners }: L
   const partner = partners.get(sight)
   const side = sight.point === 'c-p' ? spanKind.client : spanKind.server
   const addLinks = messageLinks(sight)
+  const attributes: Record<string, AttributeValue | undefined> = {
+    [names.linkRule]: link?.rule,
+    [names.linkConfidence]: link?.confidence,
+    [names.linkEvidence]: link?.evidence,
+    [names.wraps]: partner?.span.spanId,
+  }
+  const { offsetNs, uncertaintyNs } = sight.clock
+  if (Math.abs(offsetNs) > Math.max(leastSkewNs, uncertaintyNs) && !sight.isClockKnown) {
+    attributes[names.clockOffset] = Math.round(offsetNs)
+    attributes[names.clockUncertainty] = Math.round(uncertaintyNs)
+  }
   return {
     ...(addLinks.length > 0 ? { addLinks } : {}),
     parentSpanId: link ? idOf(link.parent) : '',
     kind: sight.layer === 'net' || partner ? spanKind.internal : side,
-    attributes: {
-      ...(link ? linkAttributes(link) : noLink),
-      [names.wraps]: partner?.span.spanId,
-    },
+    attributes,
   }
 }
 
-function applyChange(member: Held, change: SpanChange, traceId: string): Span {
+/** Clocks that differ by less are said to be equal: nobody sees it in a trace. */
+const leastSkewNs = 1e6
+
+function applyChange(member: Held, change: SpanChange | undefined, traceId: string): Span {
   const { span } = member
-  const isMoved = traceId !== span.traceId
-  if (!isMoved && Object.keys(change).length === 0) return span
-  const original =
-    isMoved && member.layer === 'app' ? { [names.originalTraceId]: member.originalTraceId } : undefined
-  const attributes =
-    change.attributes || original ? { attributes: { ...change.attributes, ...original } } : {}
-  return span.with({ ...change, ...(isMoved ? { traceId } : {}), ...attributes })
+  if (traceId === span.traceId) return change ? span.with(change) : span
+  if (member.layer !== 'app') return span.with({ ...change, traceId })
+  const attributes = { ...change?.attributes, [names.originalTraceId]: member.originalTraceId }
+  return span.with({ ...change, traceId, attributes })
 }
 
 function linkAttributes({ rule, confidence, evidence }: Link): Record<string, AttributeValue> {

@@ -1,4 +1,5 @@
 import { createBindings, type Bindings } from './bindings.ts'
+import type { Clocks, Crossing } from './clocks.ts'
 import { Carriers, Exchange } from './exchange.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
 import { createHints, type Hints } from './hints.ts'
@@ -9,10 +10,20 @@ import { createProcessHistory, type ProcessHistory } from './process-history.ts'
 /** Everything held, found by the keys that could join it to others. Every span is looked at once, when it comes. */
 export interface SpanIndex {
   add(held: Held): void
+  /** The same span, come before: another delivery, or an earlier version of one that grows. */
+  earlierOf(held: Held): Held | undefined
+  /** Puts a later version in the place of an earlier one. */
+  replace(earlier: Held, held: Held): void
   /** Forgets a span that left. What looks at time alone forgets it at the next `forgetServedBefore`. */
   remove(held: Held): void
   /** Forgets what processes served before this time. */
   forgetServedBefore(time: number): void
+  /** Whether so many spans of its trace are held that a piece of it must leave. */
+  isTraceFull(held: Held, limit: number): boolean
+  /** Clocks turned out to differ from what was known: what was worked out from times is forgotten. */
+  forgetOrder(): void
+  /** Trace ids of APP spans, and exchanges that no header puts into one. */
+  readonly traceCount: number
   readonly appsByTrace: ReadonlyMap<string, ReadonlySet<AppSpan>>
   readonly appByKey: ReadonlyMap<string, AppSpan>
   readonly appsByParent: ReadonlyMap<string, ReadonlySet<AppSpan>>
@@ -34,7 +45,7 @@ export interface SpanIndex {
   readonly version: number
 }
 
-export function createSpanIndex(): SpanIndex {
+export function createSpanIndex(clocks: Clocks): SpanIndex {
   const appsByTrace = new Map<string, Set<AppSpan>>()
   const appByKey = new Map<string, AppSpan>()
   const appsByParent = new Map<string, Set<AppSpan>>()
@@ -51,6 +62,7 @@ export function createSpanIndex(): SpanIndex {
   const bindings = createBindings()
   const hints = createHints()
   let version = 0
+  let bareExchanges = 0
 
   function addApp(app: AppSpan): void {
     put(appsByTrace, app.traceKey, app)
@@ -77,9 +89,17 @@ export function createSpanIndex(): SpanIndex {
     }
     if (!exchange) {
       exchange = new Exchange(sight.exchangeKey)
+      bareExchanges++
       put(exchangesByKey, sight.exchangeKey, exchange)
     }
     exchange.add(sight)
+    if (exchange.members.length > 1 && exchange.isProvenTcp) {
+      exchange.forEachCrossing(sight, (crossing: Crossing) => clocks.see(crossing, sight.arrivedMs))
+    }
+    if (exchange.isBare && exchange.headers.length > 0) {
+      exchange.isBare = false
+      bareExchanges--
+    }
     for (const header of exchange.headers) {
       putCarrier(exchangesByHeader, header.key, exchange)
       put(exchangesByTrace, header.traceKey, exchange)
@@ -103,8 +123,8 @@ export function createSpanIndex(): SpanIndex {
   /** An exchange leaves whole, so what goes with its first sight goes for all. */
   function removeSight(sight: SightSpan): void {
     const { exchange } = sight
-    if (exchange) {
-      take(exchangesByKey, exchange.key, exchange)
+    if (exchange && take(exchangesByKey, exchange.key, exchange)) {
+      if (exchange.isBare) bareExchanges--
       for (const id of exchange.requestIds) takeCarrier(exchangesByRequestId, id, exchange)
       for (const { key } of exchange.received) take(exchangesByMessage, key, exchange)
       for (const header of exchange.headers) {
@@ -129,7 +149,61 @@ export function createSpanIndex(): SpanIndex {
     }
   }
 
+  function earlierOf(held: Held): Held | undefined {
+    if (held.layer === 'app') {
+      const known = appByKey.get(held.ownKey)
+      const isSame =
+        known?.start === held.start && known.side === held.side && known.resourceKey === held.resourceKey
+      return isSame ? known : undefined
+    }
+    for (const exchange of exchangesByKey.get(held.exchangeKey) ?? none) {
+      for (const known of exchange.members) {
+        const isAlike = known.start === held.start && known.point === held.point && known.hostId === held.hostId
+        if (isAlike && known.span.spanId === held.span.spanId) return known
+      }
+    }
+    return undefined
+  }
+
+  function replace(earlier: Held, held: Held): void {
+    version++
+    if (earlier.layer === 'app') {
+      removeApp(earlier)
+      appsByResource.get(earlier.resourceKey)?.remove(earlier)
+      if (held.layer === 'app') addApp(held)
+      return
+    }
+    const { exchange } = earlier
+    if (!exchange || held.layer === 'app') return
+    exchange.replace(earlier, held)
+    for (const { key } of exchange.headers) forgetNesting(exchangesByHeader.get(key))
+    for (const id of exchange.requestIds) forgetNesting(exchangesByRequestId.get(id))
+    if (earlier.process === '') return
+    processes.get(earlier.process)?.remove(earlier)
+    if (earlier.point === 's-p') take(servedByPeer, earlier.peer, earlier)
+    addToProcess(held)
+  }
+
+  function isTraceFull(held: Held, limit: number): boolean {
+    if (held.layer === 'app') return (appsByTrace.get(held.traceKey)?.size ?? 0) >= limit
+    return held.headers.some(({ traceKey }) => (exchangesByTrace.get(traceKey)?.size ?? 0) >= limit)
+  }
+
+  function forgetOrder(): void {
+    version++
+    for (const exchanges of exchangesByKey.values()) for (const exchange of exchanges) exchange.forgetOrder()
+    for (const carriers of exchangesByHeader.values()) forgetNesting(carriers)
+    for (const carriers of exchangesByRequestId.values()) forgetNesting(carriers)
+  }
+
   return {
+    earlierOf,
+    replace,
+    isTraceFull,
+    forgetOrder,
+    get traceCount() {
+      return appsByTrace.size + bareExchanges
+    },
     add(held) {
       version++
       if (held.layer === 'app') addApp(held)
@@ -176,9 +250,11 @@ function put<T>(map: Map<string, Set<T>>, key: string, value: T): void {
   else map.set(key, new Set([value]))
 }
 
-function take<T>(map: Map<string, Set<T>>, key: string, value: T): void {
+function take<T>(map: Map<string, Set<T>>, key: string, value: T): boolean {
   const known = map.get(key)
-  if (known?.delete(value) && known.size === 0) map.delete(key)
+  if (!known?.delete(value)) return false
+  if (known.size === 0) map.delete(key)
+  return true
 }
 
 function putCarrier(map: Map<string, Carriers>, key: string, exchange: Exchange): void {
@@ -196,3 +272,7 @@ function takeCarrier(map: Map<string, Carriers>, key: string, exchange: Exchange
 }
 
 const none: readonly Exchange[] = []
+
+function forgetNesting(carriers: Carriers | undefined): void {
+  if (carriers) carriers.nesting = undefined
+}

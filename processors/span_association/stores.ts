@@ -1,3 +1,4 @@
+import type { SpanGroup } from '../../model/batch.ts'
 import { Span } from '../../model/span.ts'
 
 /** Some bytes in memory that live as long as one of the spans in them is held. */
@@ -7,6 +8,8 @@ export interface Store {
   live: number
 }
 
+export type Stores = ReturnType<typeof createStores>
+
 /**
  * Gives spans bytes that may be held, and counts what stays in memory because of them. A request of which most is held stays as it
  * is: to copy it would cost as much as to read it. Of others the spans are copied into one piece.
@@ -14,23 +17,32 @@ export interface Store {
 export function createStores() {
   let heldBytes = 0
 
-  /** The same spans, in the same order, with the store each lies in. */
-  function keep(spans: readonly Span[]): { readonly span: Span; readonly store: Store }[] {
-    const kept: { readonly span: Span; readonly store: Store }[] = []
-    for (let from = 0; from < spans.length;) {
-      const { source } = spans[from]!
-      let to = from
-      let size = 0
-      for (; to < spans.length && spans[to]!.source === source; to++) size += spans[to]!.sizeBytes
-      const run = spans.slice(from, to)
+  /** Spans of one batch, in their order: calls `visit` with each, with bytes that may be held. */
+  function keep(groups: readonly SpanGroup[], visit: (span: Span, store: Store, group: SpanGroup) => void): void {
+    const sizes = new Map<Uint8Array, { size: number; count: number }>()
+    for (const { spans } of groups) {
+      for (const { source, sizeBytes } of spans) {
+        const known = sizes.get(source)
+        if (known) {
+          known.size += sizeBytes
+          known.count++
+        } else sizes.set(source, { size: sizeBytes, count: 1 })
+      }
+    }
+    const places = new Map<Uint8Array, Place>()
+    for (const [source, { size, count }] of sizes) {
       const whole = source.buffer.byteLength
       const isWhole = size * 2 >= whole
-      const store = { bytes: isWhole ? whole : size, live: run.length }
+      const store = { bytes: isWhole ? whole : size, live: count }
       heldBytes += store.bytes
-      for (const span of isWhole ? run : copied(run, size)) kept.push({ span, store })
-      from = to
+      places.set(source, { store, copy: isWhole ? undefined : new Uint8Array(size), at: 0 })
     }
-    return kept
+    for (const group of groups) {
+      for (const span of group.spans) {
+        const place = places.get(span.source)!
+        visit(place.copy ? copied(span, place, place.copy) : span, place.store, group)
+      }
+    }
   }
 
   function release(store: Store): void {
@@ -40,13 +52,17 @@ export function createStores() {
   return { keep, release, heldBytes: () => heldBytes }
 }
 
-function copied(spans: readonly Span[], size: number): Span[] {
-  const bytes = new Uint8Array(size)
-  let at = 0
-  return spans.map(span => {
-    const from = at
-    bytes.set(span.bytes, from)
-    at += span.sizeBytes
-    return new Span(bytes, span.origin, from, at)
-  })
+/** Where the spans of one source are put. */
+interface Place {
+  readonly store: Store
+  /** Undefined where they stay in their request. */
+  readonly copy: Uint8Array | undefined
+  at: number
+}
+
+function copied(span: Span, place: Place, copy: Uint8Array): Span {
+  const from = place.at
+  copy.set(span.bytes, from)
+  place.at += span.sizeBytes
+  return new Span(copy, span.origin, from, place.at)
 }

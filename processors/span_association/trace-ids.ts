@@ -84,6 +84,10 @@ export function assignTraceIds(
         if (named !== '') return named
       }
     }
+    for (const tree of trees) {
+      const before = memory.left(tree)
+      if (before) return before.traceId
+    }
     const app = trees.find(({ layer }) => layer === 'app')
     const left = app?.layer === 'app' ? memory.traceId(app.traceKey) : undefined
     return left ?? (app ?? trees[0]!).span.traceId

@@ -155,7 +155,8 @@ export function generateTrace(options: TraceOptions): KnownSpan[] {
       let next = begin + 30
       let latest = next
       for (const each of visit.calls) {
-        const done = call(from, { visit: each, startUs: next, cause: inner })
+        const proof = each.service.kind === 'database' ? undefined : inner.proof
+        const done = call(from, { visit: each, startUs: next, cause: { ...inner, proof } })
         latest = Math.max(latest, done)
         next = visit.isParallel === true ? next + 30 : done + 20
       }

@@ -18,6 +18,8 @@ export interface Rules {
   readonly appByKey: (key: string) => AppSpan | undefined
   /** To be called when exchanges leave: keys that did not nest stay demoted. Gives how many are. */
   settle(exchanges: ReadonlySet<Exchange>): number
+  /** Requests that the process of this call had open from before until after it: what weaker rules choose from. */
+  readonly openRequests: (call: SightSpan) => readonly SightSpan[]
 }
 
 export function createRules(index: SpanIndex): Rules {
@@ -32,6 +34,10 @@ export function createRules(index: SpanIndex): Rules {
     thread: controlRule(index),
     appByKey: key => index.appByKey.get(key),
     settle: exchanges => header.settle(exchanges) + requestId.settle(exchanges),
+    openRequests: ({ process, start, end }) =>
+      (index.processes.get(process)?.served.overlapping(start, end) ?? []).filter(
+        request => request.start <= start && end <= request.end,
+      ),
   }
 
   /** Whom a header has placed already, weaker rules leave alone. */

@@ -17,11 +17,15 @@ export function nestByTime(
 function nest(exchanges: ReadonlySet<Exchange>): Map<Exchange, Exchange | undefined> | undefined {
   if (exchanges.size > mostCarriers) return undefined
   if (exchanges.size === 1) return new Map([...exchanges].map(only => [only, undefined]))
-  const sorted = [...exchanges].sort((a, b) => a.head.start - b.head.start)
+  const sorted = [...exchanges].sort((a, b) => a.startByReference - b.startByReference)
   const parents = new Map<Exchange, Exchange | undefined>()
   const roots: Exchange[] = []
   for (const inner of sorted) {
-    const outer = sorted.filter(candidate => candidate.encloses(inner) && mayCall(candidate, inner)).at(-1)
+    const around = sorted.filter(candidate => candidate.encloses(inner) && mayCall(candidate, inner))
+    const outer = around.at(-1)
+    const next = around.at(-2)
+    // Two that it lies in, side by side: either could have caused it.
+    if (outer && next && !next.encloses(outer)) return undefined
     parents.set(inner, outer)
     if (!outer) roots.push(inner)
     if (roots.length > mostTries) return undefined

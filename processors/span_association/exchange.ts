@@ -72,6 +72,11 @@ export class Exchange {
     return byReference(this.head.start, this.head.clock)
   }
 
+  /** The host of the client (`c`) or of the server (`s`), where one of its points was seen. */
+  hostOf(side: 'c' | 's'): string | undefined {
+    return hostOf(this.members, pointsOf[side])
+  }
+
   /** Its key is a sequence number and a hash of the request's first bytes. */
   get isProvenTcp(): boolean {
     return provenKey.test(this.key)
@@ -119,11 +124,9 @@ export class Exchange {
     if (inner === this) return false
     const { tail } = this
     const { head } = inner
-    const known = comparableWithinNs(tail.clock, head.clock)
-    const within = Number.isFinite(known) ? known : 0
     return (
-      byReference(tail.start, tail.clock) <= byReference(head.start, head.clock) + within &&
-      byReference(head.end, head.clock) <= byReference(tail.end, tail.clock) + within
+      byReference(tail.start, tail.clock) <= byReference(head.start, head.clock) &&
+      byReference(head.end, head.clock) <= byReference(tail.end, tail.clock)
     )
   }
 
@@ -145,6 +148,9 @@ export class Exchange {
     }
   }
 }
+
+/** On the hosts of the two processes. */
+const pointsOf = { c: ['c-p', 'c', 'c-nd'], s: ['s-p', 's', 's-nd'] }
 
 const provenKey = /^\d+\|[0-9a-f]{16}$/
 
@@ -186,8 +192,8 @@ function sideOf({ point }: SightSpan): number {
  */
 function orderByPath(members: readonly SightSpan[]): SightSpan[] {
   if (members.length === 1) return [...members]
-  const clientHost = hostOf(members, ['c-p', 'c', 'c-nd'])
-  const serverHost = hostOf(members, ['s-p', 's', 's-nd'])
+  const clientHost = hostOf(members, pointsOf.c)
+  const serverHost = hostOf(members, pointsOf.s)
   const rank = ({ point, hostId }: SightSpan): number => {
     if (point === 'c-p') return 0
     if (point === 's-p') return 4

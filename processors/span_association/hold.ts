@@ -62,7 +62,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         error: (error: unknown) => output.error(error),
         complete: () => {
           if (clocks.update(context.clock.nowMs())) index.forgetOrder()
-          for (const held of queue.dueBefore(Infinity)) bindIfHeld(held)
+          bindAll(queue.dueBefore(Infinity))
           while (releaseOldest('shutdown'));
           output.complete()
         },
@@ -140,7 +140,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         const nowMs = context.clock.nowMs()
         if (clocks.update(nowMs)) index.forgetOrder()
         const due = queue.dueBefore(nowMs - config.idle_timeout)
-        for (const held of due) bindIfHeld(held)
+        bindAll(due)
         const ready: Leaving[] = []
         for (const held of due) {
           if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
@@ -157,8 +157,13 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         index.forgetServedBefore(timeOf(context.clock.nowNs() - rememberServedNs))
       }
 
-      function bindIfHeld(held: Held): void {
-        if (!held.isReleased) bindByProof(held, index, rules, context.peers)
+      /** What one proof says can make another one unambiguous: again, until nothing is new. */
+      function bindAll(due: readonly Held[]): void {
+        for (let round = 0; round < mostBindings; round++) {
+          const { version } = index
+          for (const held of due) if (!held.isReleased) bindByProof(held, index, rules, context.peers)
+          if (index.version === version) return
+        }
       }
 
       function collectIfIdle(held: Held, nowMs: number): Leaving | undefined {
@@ -250,6 +255,7 @@ const noEnvelope = createResource([])
 /** What a process served stays known for this long, to decide what was open when a late call was made. */
 const rememberServedNs = 60_000_000_000n
 const sweepEveryMs = 5000
+const mostBindings = 4
 
 function forEachMember({ apps, exchanges }: Component, see: (member: Held) => void): void {
   apps.forEach(see)

@@ -75,7 +75,7 @@ export function assignTraceIds(
       level.length > 0;
       level = level.flatMap(member => children.get(member) ?? none)
     ) {
-      for (const member of level) {
+      for (const member of level.sort(byStart)) {
         if (isFixed(member)) return member.originalTraceId
         const above = parents.get(member)?.parent
         if (above && 'span' in above && above.leftInTrace !== '') return above.leftInTrace
@@ -130,8 +130,9 @@ function hasFixedId({ isIdMade, originalTraceId }: AppSpan): boolean {
   return !isIdMade && originalTraceId !== ''
 }
 
+/** Not by arrival, which would give another id another time. */
 function byStart(a: Held, b: Held): number {
-  return a.start - b.start
+  return a.start - b.start || (a.span.spanId < b.span.spanId ? -1 : 1)
 }
 
 /** Roots that belong together; `into` is the group that took them over. */

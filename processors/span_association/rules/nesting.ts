@@ -34,13 +34,17 @@ function nest(exchanges: ReadonlySet<Exchange>): Map<Exchange, Exchange | undefi
 }
 
 /**
- * The process that served the outer one must be the one that called, where both are known; where not, a call between the same
- * two ends is another request, not one that the first caused.
+ * The process that served the outer one must be the one that called, where both are known; else its host must be, and a call
+ * between the same two ends is another request, not one that the first caused.
  */
 function mayCall(outer: Exchange, inner: Exchange): boolean {
   const server = outer.server?.process
   const client = inner.client?.process
-  return server === undefined || client === undefined ? endsOf(outer) !== endsOf(inner) : server === client
+  if (server !== undefined && client !== undefined) return server === client
+  const served = outer.hostOf('s')
+  const called = inner.hostOf('c')
+  if (served !== undefined && called !== undefined && served !== called) return false
+  return endsOf(outer) !== endsOf(inner)
 }
 
 function endsOf({ key, head: { span } }: Exchange): string {

@@ -93,7 +93,11 @@ function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOpti
       attributes: { ...noLink, [names.originalParentSpanId]: undefined },
     }
   }
-  if (!isSameTrace(app, link)) return { addLinks: [linkTo(link)] }
+  if (!isSameTrace(app, link)) {
+    const own = linkTo(link)
+    const isThere = app.span.links.some(({ traceId, spanId }) => traceId === own.traceId && spanId === own.spanId)
+    return isThere ? undefined : { addLinks: [own] }
+  }
   return {
     parentSpanId: idOf(link.parent),
     attributes: { ...linkAttributes(link), [names.originalParentSpanId]: app.originalParentSpanId },

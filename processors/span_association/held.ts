@@ -3,7 +3,7 @@ import { names } from '../../model/attribute-names.ts'
 import type { AttributeReader } from '../../model/picked-attributes.ts'
 import type { Envelope } from '../../model/resource.ts'
 import { type Span, spanKind } from '../../model/span.ts'
-import type { Clocks, HostClock } from './clocks.ts'
+import type { Clocks, Estimate, HostClock } from './clocks.ts'
 import type { Exchange } from './exchange.ts'
 import { type HeaderContext, headersOf, messagesOf, spanKeyOf, traceKeyOf } from './header-context.ts'
 import { type Facts, factsOfApp, factsOfSight, peerOfServer } from './rules/agreement.ts'
@@ -64,8 +64,8 @@ export interface SightSpan extends HeldSpan {
   readonly hostId: string
   /** Of its host. */
   readonly clock: HostClock
-  /** A Fullspan before us has said how far its host's clock is off. */
-  readonly isClockKnown: boolean
+  /** What a Fullspan before us has said of its host's clock. */
+  readonly clockSaid: Estimate | undefined
   /** Set when it is added to the index. */
   exchange: Exchange | undefined
 }
@@ -162,7 +162,7 @@ function holdSight(
     responseRequestId: read.text(names.keyResponseRequestId),
     hostId,
     clock: clocks.of(hostId),
-    isClockKnown: read.number(names.clockOffset) !== undefined,
+    clockSaid: clockSaidOf(read),
     exchange: undefined,
   }
 }
@@ -234,6 +234,11 @@ function contextsOf(read: AttributeReader): Pick<SightSpan, 'headers' | 'receive
     return { headers: [...headers, ...messages], received: [], isPushed: false, isSent: true }
   }
   return { headers, received: messages, isPushed: type === 'process', isSent: false }
+}
+
+function clockSaidOf(read: AttributeReader): Estimate | undefined {
+  const offsetNs = read.number(names.clockOffset)
+  return offsetNs === undefined ? undefined : { offsetNs, uncertaintyNs: read.number(names.clockUncertainty) ?? 0 }
 }
 
 /** Within the segment, else the first reference (a link that carries the native ids). */

@@ -32,6 +32,7 @@ const picked = new PickedAttributes([
   names.keyResponseRequestId,
   names.incomplete,
   names.clockOffset,
+  names.clockUncertainty,
   names.originalParentSpanId,
   names.originalTraceId,
   names.networkPeerAddress,

@@ -85,22 +85,25 @@ function membersOf({ apps, exchanges }: Component): ReadonlySet<Held> {
 
 /** `attach` leaves APP spans alone; `rewrite` gives them the sight above them as a parent, and keeps what they had. */
 function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOptions): SpanChange | undefined {
-  const restored = app.originalParentSpanId !== app.span.parentSpanId
-  if (mode === 'attach' || !link) {
-    if (!restored || app.span.attribute(names.originalParentSpanId) === undefined) return undefined
-    return {
-      parentSpanId: app.originalParentSpanId,
-      attributes: { ...noLink, [names.originalParentSpanId]: undefined },
-    }
-  }
+  if (mode === 'attach' || !link) return restored(app)
   if (!isSameTrace(app, link)) {
     const own = linkTo(link)
     const isThere = app.span.links.some(({ traceId, spanId }) => traceId === own.traceId && spanId === own.spanId)
-    return isThere ? undefined : { addLinks: [own] }
+    return isThere ? restored(app) : { ...restored(app), addLinks: [own] }
   }
   return {
     parentSpanId: idOf(link.parent),
     attributes: { ...linkAttributes(link), [names.originalParentSpanId]: app.originalParentSpanId },
+  }
+}
+
+/** As it was before another Fullspan put sights above it. */
+function restored({ span, originalParentSpanId }: AppSpan): SpanChange | undefined {
+  if (originalParentSpanId === span.parentSpanId) return undefined
+  if (span.attribute(names.originalParentSpanId) === undefined) return undefined
+  return {
+    parentSpanId: originalParentSpanId,
+    attributes: { ...noLink, [names.originalParentSpanId]: undefined },
   }
 }
 
@@ -125,10 +128,10 @@ function changeOfSight(sight: SightSpan, link: Link | undefined, { partners }: L
     [names.linkEvidence]: link?.evidence,
     [names.wraps]: partner?.span.spanId,
   }
-  const { offsetNs, uncertaintyNs } = sight.clock
-  if (Math.abs(offsetNs) > Math.max(leastSkewNs, uncertaintyNs) && !sight.isClockKnown) {
-    attributes[names.clockOffset] = Math.round(offsetNs)
-    attributes[names.clockUncertainty] = Math.round(uncertaintyNs)
+  const clock = sight.clockSaid ?? sight.clock
+  if (sight.clockSaid || Math.abs(clock.offsetNs) > Math.max(leastSkewNs, clock.uncertaintyNs)) {
+    attributes[names.clockOffset] = Math.round(clock.offsetNs)
+    attributes[names.clockUncertainty] = Math.round(clock.uncertaintyNs)
   }
   return {
     ...(addLinks.length > 0 ? { addLinks } : {}),
@@ -143,10 +146,14 @@ const leastSkewNs = 1e6
 
 function applyChange(member: Held, change: SpanChange | undefined, traceId: string): Span {
   const { span } = member
-  if (traceId === span.traceId) return change ? span.with(change) : span
-  if (member.layer !== 'app') return span.with({ ...change, traceId })
+  const isMoved = traceId !== span.traceId
+  if (!change && !isMoved) return span
+  if (member.layer !== 'app' || member.originalTraceId === traceId) {
+    return span.with(isMoved ? { ...change, traceId } : (change ?? {}))
+  }
+  // Written anew where a Fullspan before us has moved it: so it stays behind the others, and nothing changes.
   const attributes = { ...change?.attributes, [names.originalTraceId]: member.originalTraceId }
-  return span.with({ ...change, traceId, attributes })
+  return span.with({ ...change, ...(isMoved ? { traceId } : {}), attributes })
 }
 
 function linkAttributes({ rule, confidence, evidence }: Link): Record<string, AttributeValue> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { Batch } from '../../../model/batch.ts'
@@ -58,12 +59,16 @@ function treeOf(batches: readonly Batch[]): string[] {
     .sort()
 }
 
+/** A digest of each span with its resource and scope. */
 function bytesOf(batches: readonly Batch[]): string[] {
   const lines: string[] = []
   for (const { groups } of batches) {
     for (const { resource, scope, spans } of groups) {
-      const around = [resource.bytes, scope.bytes].map(bytes => Buffer.from(bytes ?? []).toString('hex'))
-      for (const span of spans) lines.push([Buffer.from(span.bytes).toString('hex'), ...around].join(' '))
+      for (const span of spans) {
+        const hash = createHash('sha1')
+        for (const bytes of [span.bytes, resource.bytes, scope.bytes]) hash.update(bytes ?? '')
+        lines.push(`${span.spanId} ${span.name} ${hash.digest('hex')}`)
+      }
     }
   }
   return lines.sort()

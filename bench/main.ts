@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
+import { assembly } from './assembly/index.ts'
 import { model } from './model/index.ts'
 import type { BenchOptions, Part } from './part.ts'
 import { relay } from './relay/index.ts'
 
 /** Every part by its name, in the order in which they run when none is named. */
-const parts: readonly Part[] = [model, relay]
+const parts: readonly Part[] = [model, assembly, relay]
 
 const usage = `Usage: npm run --silent bench -- [PART…] [options]
 

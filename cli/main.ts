@@ -5,6 +5,7 @@ import { wholeSchema } from '../core/config/json-schema.ts'
 import { assertValid, loadConfig, type LoadedConfig } from '../core/config/load.ts'
 import { formatProblem } from '../core/config/problem.ts'
 import { FullspanError } from '../core/errors.ts'
+import { explain, type ExplainOptions } from './explain.ts'
 import { listComponents } from './list-components.ts'
 import { printConfig } from './print-config.ts'
 import { type ConfigOptions, configFiles, run } from './run.ts'
@@ -22,6 +23,7 @@ Examples:
   fullspan run                                     the config that comes with Fullspan
   fullspan run --config pipeline.yaml --set service.telemetry.logs.level=debug
   fullspan validate --config base.yaml --config production.yaml
+  fullspan explain --trace 0af7651916cd43dd       why each span of a trace has the parent it has
   fullspan schema > fullspan.schema.json           for editors: "$schema": "./fullspan.schema.json"
 `
 
@@ -54,6 +56,14 @@ async function main(): Promise<void> {
       const loaded = await load(options)
       assertValid(loaded.problems)
       process.stdout.write(printConfig(loaded, format))
+    })
+  program
+    .command('explain')
+    .description("print one trace from the file exporter's files, and why each span has the parent it has")
+    .argument('[file...]', 'OTLP/JSON lines; rotated files are read, too (default: fullspan-data/traces.jsonl)')
+    .requiredOption('--trace <id>', 'the trace id, or so many of its first digits that there is only one')
+    .action(async (files: readonly string[], options: ExplainOptions) => {
+      process.stdout.write(await explain(files, options))
     })
   program
     .command('components')

@@ -40,7 +40,12 @@ export function createResources(facts: Facts, clock: ClockMap): Resources {
       [names.processCreationTime, offset === undefined ? '' : isoTime(process.startTimeNs + offset)],
       [names.containerId, containerIdOf(process.cgroup)],
     ]
-    return createResource([...texts.filter(([, value]) => value !== ''), [names.processPid, process.pid]])
+    const isApart = process.namespacePid !== 0 && process.namespacePid !== process.pid
+    return createResource([
+      ...texts.filter(([, value]) => value !== ''),
+      [names.processPid, process.pid],
+      ...(isApart ? [[names.processVirtualPid, process.namespacePid] as const] : []),
+    ])
   }
 
   return {

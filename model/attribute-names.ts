@@ -20,6 +20,22 @@ export const attributeNames = {
   linkRule: ['fullspan.link.rule', 'The rule by which this span got its parent.'],
   linkConfidence: ['fullspan.link.confidence', 'How sure that parent is, 0 to 1.'],
   linkEvidence: ['fullspan.link.evidence', 'What the rule saw, in a few words.'],
+  linkRejected: [
+    'fullspan.link.rejected',
+    '`explain: true`: up to three others that could have been the parent, the likeliest first: `<span id> by <rule> <confidence>: <why not>`.',
+  ],
+  clockOffset: [
+    'fullspan.clock.offset_ns',
+    "What the host's clock showed too much against the clock of its group's first host, where it was more than 1 ms. Times of spans are as they were.",
+  ],
+  clockUncertainty: [
+    'fullspan.clock.uncertainty_ns',
+    'The offset is right within this.',
+  ],
+  clockImpossible: [
+    'fullspan.clock.impossible',
+    '`starts_before_parent` or `ends_after_parent`, by more than clocks can be wrong: the parent is right, the times, or the order of work, are odd.',
+  ],
   wraps: [
     'fullspan.wraps.span_id',
     '`mode: attach`: the APP span that this SYS or NET span is the same exchange as.',
@@ -55,9 +71,26 @@ export const attributeNames = {
     'fullspan.key.traceparent',
     'The W3C `traceparent` header seen in the request, as it was.',
   ],
+  keyB3: [
+    'fullspan.key.b3',
+    'B3 seen in the request, as the single header: `trace-span[-sampling]`, also where it came as `x-b3-*`.',
+  ],
+  keyUberTraceId: ['fullspan.key.uber_trace_id', "Jaeger's `uber-trace-id` seen in the request, as it was."],
+  keyDatadog: [
+    'fullspan.key.datadog',
+    "Datadog's headers seen in the request: `trace:span[:priority]`, ids in hex.",
+  ],
+  keyXray: [
+    'fullspan.key.xray',
+    "AWS X-Ray's header seen in the request: `Root`, `Parent` and `Sampled` of it.",
+  ],
   keySw8: [
     'fullspan.key.sw8',
-    'The `sw8` header seen in the request: `traceId/segmentId/spanId` of the Exit span that wrote it.',
+    'The `sw8` header seen in the request: `traceId/segmentId/spanId` of the Exit span that wrote it; `/0` behind it where that is not sampled.',
+  ],
+  keyMessageContexts: [
+    'fullspan.key.message_contexts',
+    'Messages that the exchange moved to a broker or from it: what their headers name, as a list of `kind key` (`traceparent 00-…`, `sw8 …/…/1`).',
   ],
   keyRequestId: ['fullspan.key.request_id', '`X-Request-ID` seen in the request.'],
   keyResponseRequestId: ['fullspan.key.response_request_id', '`X-Request-ID` seen in the response.'],
@@ -69,6 +102,10 @@ export const attributeNames = {
     'fullspan.key.response_thread',
     "Thread that moved the response's last byte, in the host's pid namespace.",
   ],
+  keyCoroutine: [
+    'fullspan.key.coroutine',
+    "Coroutine that moved the request's first byte (Go: the goroutine's id), where the runtime tells it; 0 is none.",
+  ],
   keyProcess: [
     'fullspan.key.process',
     "The process on its host: boot id, pid in the host's namespace, start time.",
@@ -77,6 +114,21 @@ export const attributeNames = {
     'fullspan.key.thread_interleaved',
     'true: the thread touched other connections between the request and the response of this span (of a server span: others on which it serves).',
   ],
+
+  hint: [
+    'fullspan.hint',
+    'Scope: its spans are hints of a runtime, by this name. `span_association` reads them and sends them no further.',
+  ],
+  hintCall: [
+    'fullspan.hint.call',
+    'The socket of a call: boot id, network namespace, address and port of the client, of the server, joined by `|`.',
+  ],
+  hintCallTime: ['fullspan.hint.call_time', 'When the call was open, Unix ns as text.'],
+  hintRequest: [
+    'fullspan.hint.request',
+    'The socket of the request for which the call was made, in the same form; empty: for none.',
+  ],
+  hintRequestTime: ['fullspan.hint.request_time', 'When that request was open, Unix ns as text.'],
 
   netns: ['fullspan.network.namespace', 'inode of the network namespace.'],
   interfaceIndex: ['fullspan.network.interface.index', 'ifindex of the interface.'],
@@ -103,6 +155,10 @@ export const attributeNames = {
   hostName: ['host.name', 'Resource: name of the machine.'],
   hostId: ['host.id', 'Resource: /etc/machine-id.'],
   processPid: ['process.pid', "Resource: pid in the host's namespace."],
+  processVirtualPid: [
+    'process.vpid',
+    "Resource: pid in the process's own pid namespace, where that is another (a container).",
+  ],
   processExecutableName: ['process.executable.name', 'Resource: name of the executable.'],
   processExecutablePath: ['process.executable.path', 'Resource: path of the executable.'],
   processCreationTime: ['process.creation.time', 'Resource: when the process started, ISO 8601.'],
@@ -129,6 +185,10 @@ export const attributeNames = {
   urlQuery: ['url.query', 'Query of the request, values redacted.'],
   urlScheme: ['url.scheme', '`http`.'],
   userAgent: ['user_agent.original', 'User-Agent header.'],
+  messagingOperationType: [
+    'messaging.operation.type',
+    'Which way messages went: `send` to the broker, `receive` from it by a request of the consumer, `process` when the broker pushed them.',
+  ],
   errorType: ['error.type', 'Status code or class of the error; absent when it went well.'],
   dbSystemName: ['db.system.name', '`mysql`, `mariadb` or `redis`.'],
   dbOperationName: ['db.operation.name', 'Command or SQL verb.'],

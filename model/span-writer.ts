@@ -1,5 +1,4 @@
 import { writeKeyValue } from './attributes.ts'
-import { bytesOfHex } from './ids.ts'
 import {
   fieldNumber,
   type SpanChange,
@@ -44,7 +43,10 @@ export function writeSpan(writer: Writer, span: SpanFields): void {
 }
 
 function writeId(writer: Writer, field: number, hex: string): void {
-  if (hex !== '') writer.bytesField(field, bytesOfHex(hex))
+  if (hex === '') return
+  writer.tag(field, wireBytes)
+  writer.varint(hex.length >> 1)
+  writer.hex(hex)
 }
 
 function writeKind(writer: Writer, kind: number): void {
@@ -82,44 +84,36 @@ function writeStatus(writer: Writer, status: SpanStatus): void {
 
 /** Copies every field of the span that the change does not name, in runs, then writes the changed ones. */
 export function writeChanged(writer: Writer, span: Range, change: SpanChange): void {
-  const { bytes } = span
-  const keys = change.attributes ? Object.keys(change.attributes) : []
-  copyExcept(writer, span, (tag, valueAt) => isReplaced(tag, bytes, valueAt, change, keys))
+  const { attributes } = change
+  const keys = attributes ? Object.keys(attributes) : none
+  copyExcept(writer, span, { replaced: replacedFields(change), field: fieldNumber.attributes, keys })
   if (change.traceId !== undefined) writeId(writer, fieldNumber.traceId, change.traceId)
   if (change.spanId !== undefined) writeId(writer, fieldNumber.spanId, change.spanId)
   if (change.parentSpanId !== undefined) writeId(writer, fieldNumber.parentSpanId, change.parentSpanId)
   if (change.name !== undefined) writer.stringField(fieldNumber.name, change.name)
   if (change.kind !== undefined) writeKind(writer, change.kind)
   for (const key of keys) {
-    const value = change.attributes![key]
+    const value = attributes![key]
     if (value !== undefined) writeKeyValue(writer, fieldNumber.attributes, key, value)
   }
-  for (const link of change.addLinks ?? []) writeLink(writer, link)
+  if (change.addLinks) for (const link of change.addLinks) writeLink(writer, link)
 }
 
-function isReplaced(
-  tag: number,
-  bytes: Uint8Array,
-  valueAt: number,
-  change: SpanChange,
-  keys: readonly string[],
-): boolean {
-  switch (tag >>> 3) {
-    case fieldNumber.traceId:
-      return change.traceId !== undefined
-    case fieldNumber.spanId:
-      return change.spanId !== undefined
-    case fieldNumber.parentSpanId:
-      return change.parentSpanId !== undefined
-    case fieldNumber.name:
-      return change.name !== undefined
-    case fieldNumber.kind:
-      return change.kind !== undefined
-    case fieldNumber.attributes:
-      return keys.length > 0 && isKeyIn(keys, bytes, valueAt)
-    default:
-      return false
-  }
+const none: readonly string[] = []
+
+/** The numbers of the fields that are written anew, as bits. */
+function replacedFields({ traceId, spanId, parentSpanId, name, kind }: SpanChange): number {
+  return (
+    bitIf(traceId, fieldNumber.traceId) |
+    bitIf(spanId, fieldNumber.spanId) |
+    bitIf(parentSpanId, fieldNumber.parentSpanId) |
+    bitIf(name, fieldNumber.name) |
+    bitIf(kind, fieldNumber.kind)
+  )
+}
+
+function bitIf(value: unknown, field: number): number {
+  return value === undefined ? 0 : 1 << field
 }
 
 /** Copies a message without the KeyValue fields of that number whose key is in `keys`. */
@@ -128,30 +122,64 @@ export function copyWithoutKeys(
   bytes: Uint8Array,
   { field, keys }: { field: number; keys: readonly string[] },
 ): void {
-  const wanted = field * 8 + wireBytes
-  const message = { bytes, from: 0, to: bytes.length }
-  copyExcept(writer, message, (tag, valueAt) => tag === wanted && isKeyIn(keys, bytes, valueAt))
+  copyExcept(writer, { bytes, from: 0, to: bytes.length }, { replaced: 0, field, keys })
 }
 
-/** Copies the fields of a message that are not left out, in runs as long as can be. */
+/** Copies a message in runs as long as can be, without the fields in `replaced` and KeyValues (of number `field`) of these keys. */
 function copyExcept(
   writer: Writer,
   { bytes, from, to }: Range,
-  isLeftOut: (tag: number, valueAt: number) => boolean,
+  { replaced, field, keys }: { replaced: number; field: number; keys: readonly string[] },
 ): void {
   const cursor: Cursor = { bytes, at: from, end: to }
+  const wanted = field * 8 + wireBytes
+  const lengths = lengthsOf(keys)
   let runStart = from
-  while (cursor.at < cursor.end) {
+  while (cursor.at < to) {
     const fieldStart = cursor.at
     const tag = readVarint(cursor)
     const valueStart = cursor.at
     skipValue(cursor, tag & 7)
-    if (!isLeftOut(tag, valueStart)) continue
+    if (tag === wanted && keys.length > 0) {
+      if (!mayBeIn(lengths, bytes, valueStart) || !isKeyIn(keys, bytes, valueStart)) continue
+    } else if (tag >= 256 || ((replaced >>> (tag >>> 3)) & 1) === 0) continue
     writer.range(bytes, runStart, fieldStart)
     runStart = cursor.at
   }
   writer.range(bytes, runStart, to)
 }
+
+/** false where the KeyValue is short, written as usual, and its key has a length that no wanted one has: most are left at that. */
+function mayBeIn(lengths: number, bytes: Uint8Array, at: number): boolean {
+  const length = bytes[at]!
+  const keyLength = bytes[at + 2]!
+  const valueAt = at + 3 + keyLength
+  const isUsual =
+    length < 128 &&
+    bytes[at + 1] === keyTag &&
+    keyLength < length - 3 &&
+    bytes[valueAt] === valueTag &&
+    bytes[valueAt + 1] === length - keyLength - 4
+  return !isUsual || ((lengths >>> (keyLength & 31)) & 1) === 1
+}
+
+/** As bits, modulo 32; all where a key is no ASCII, since then its bytes are more. */
+function lengthsOf(keys: readonly string[]): number {
+  let lengths = 0
+  for (const key of keys) {
+    if (!isAscii(key)) return -1
+    lengths |= 1 << (key.length & 31)
+  }
+  return lengths
+}
+
+function isAscii(key: string): boolean {
+  for (let index = 0; index < key.length; index++) if (key.charCodeAt(index) >= 128) return false
+  return true
+}
+
+const keyTag = (1 << 3) | wireBytes
+const valueTag = (2 << 3) | wireBytes
 
 /** Whether the KeyValue whose length stands at `at` has one of these keys; the last one counts, should it have several. */
 function isKeyIn(keys: readonly string[], bytes: Uint8Array, at: number): boolean {
@@ -161,7 +189,7 @@ function isKeyIn(keys: readonly string[], bytes: Uint8Array, at: number): boolea
   let to = 0
   while (cursor.at < cursor.end) {
     const tag = readVarint(cursor)
-    if (tag === ((1 << 3) | wireBytes)) {
+    if (tag === keyTag) {
       const length = readVarint(cursor)
       from = cursor.at
       to = from + length

@@ -40,6 +40,10 @@ export function readText(bytes: Uint8Array, from: number, to: number): string {
 /** Whether a range of bytes is that text, as `readText` would read it. */
 export function isText(bytes: Uint8Array, from: number, to: number, text: string): boolean {
   const { length } = text
+  if (to - from < length) return false
+  // Names have beginnings in common, seldom ends.
+  const last = text.charCodeAt(length - 1)
+  if (last < 128 && bytes[to - 1] !== last) return false
   for (let index = 0; index < length; index++) {
     const code = text.charCodeAt(index)
     if (code >= 128) return utf8Slice.call(bytes, from, to) === text

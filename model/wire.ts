@@ -219,6 +219,43 @@ export class Writer {
     this.at = at + length
   }
 
+  /** Bytes of a hex text of even length. */
+  hex(text: string): void {
+    const { length } = text
+    this.reserve(length >> 1)
+    const { buffer } = this
+    for (let index = 0; index < length; index += 2) {
+      buffer[this.at++] = (digitOf(text.charCodeAt(index)) << 4) | digitOf(text.charCodeAt(index + 1))
+    }
+  }
+
+  /**
+   * A KeyValue (common/v1: key = 1, value = 2) with a text, if both are ASCII and so short that all lengths are one byte; else
+   * nothing, and false. Most attributes are, and cost a third of nested `message`s.
+   */
+  shortKeyValue(field: number, key: string, text: string): boolean {
+    const inner = text.length + 2
+    const size = key.length + inner + 4
+    if (size >= 128 || field >= 16) return false
+    this.reserve(size + 2)
+    const { buffer } = this
+    let { at } = this
+    buffer[at++] = field * 8 + wireBytes
+    buffer[at++] = size
+    buffer[at++] = (1 << 3) | wireBytes
+    buffer[at++] = key.length
+    let codes = 0
+    for (let index = 0; index < key.length; index++) codes |= buffer[at++] = key.charCodeAt(index)
+    buffer[at++] = (2 << 3) | wireBytes
+    buffer[at++] = inner
+    buffer[at++] = (1 << 3) | wireBytes
+    buffer[at++] = text.length
+    for (let index = 0; index < text.length; index++) codes |= buffer[at++] = text.charCodeAt(index)
+    if (codes >= 128) return false
+    this.at = at
+    return true
+  }
+
   raw(bytes: Uint8Array): void {
     this.reserve(bytes.length)
     this.buffer.set(bytes, this.at)
@@ -321,6 +358,10 @@ export class Writer {
     this.start = 0
     this.at = length
   }
+}
+
+function digitOf(code: number): number {
+  return code <= 57 ? code - 48 : (code & 0x0f) + 9
 }
 
 /** Puts a non-negative safe integer at `at`, where there is room for it. Gives back the place behind it. */

@@ -35,6 +35,25 @@ export function normaliseSql(sql: string): NormalisedSql {
   return { text, ...summary.result() }
 }
 
+/**
+ * The last comments of a statement, with their delimiters and in order: what stands in a string or a name is none, nor are MySQL's
+ * `/*!` and `/*+`, which are code. Reads all of it, because commenters append.
+ */
+export function commentsOf(sql: string): string[] {
+  if (!sql.includes('/*')) return []
+  const comments: string[] = []
+  tokenPattern.lastIndex = 0
+  for (let match = tokenPattern.exec(sql); match !== null; match = tokenPattern.exec(sql)) {
+    const [text] = match
+    if (/^\/\*(?!M?!|\+)/.test(text)) comments.push(text)
+    if (comments.length > mostComments) comments.shift()
+    if (tokenPattern.lastIndex >= sql.length) break
+  }
+  return comments
+}
+
+const mostComments = 8
+
 /** Space stays where there was some, but not inside brackets and before commas. */
 function needsSpace(previous: string, token: string, hadSpace: boolean): boolean {
   if (previous === '' || !hadSpace) return false

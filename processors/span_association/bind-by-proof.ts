@@ -5,15 +5,22 @@ import type { SpanIndex } from './span-index.ts'
 
 /**
  * Binds a resource to a process where something proves it (design §8): the process wrote a header that names the span; the process
- * served the request whose header names the span's parent, or whose far end is the span's peer; the span came on a connection
- * of that process. Called when a span has waited, not when it comes: a gateway's exchange may come before the one that it
- * lies in, and would be taken for the writer's.
+ * served the request whose header names the span's parent, or whose far end is the span's peer; else the span came on a connection
+ * of that process, and tells no other pid (as it does where an agent sends for others); else it tells the pid that the
+ * process has for itself, and its host or container. Never by a service's name, which replicas and versions share. Called when a
+ * span has waited, not when it comes: a gateway's exchange may come before the one that it lies in, and would be taken for the
+ * writer's.
  */
 export function bindByProof(held: Held, index: SpanIndex, rules: Rules, peers: Peers): void {
   if (held.layer === 'app') {
     bindApp(held)
-    const sender = held.span.origin?.peer
-    const process = sender === undefined ? undefined : peers.get(sender)
+    const peer = held.span.origin?.peer
+    const sender = peer === undefined ? undefined : peers.get(peer)
+    if (sender !== undefined && index.processesByPid.canBe(held.resource, sender)) {
+      index.bindings.bind(held.resourceKey, sender)
+    }
+    if (index.bindings.processesOf(held.resourceKey).size > 0) return
+    const process = index.processesByPid.find(held.resource, held.start)
     if (process !== undefined) index.bindings.bind(held.resourceKey, process)
     return
   }
@@ -28,8 +35,8 @@ export function bindByProof(held: Held, index: SpanIndex, rules: Rules, peers: P
   function bindApp(app: AppSpan): void {
     const wrote = app.side === 'client' ? rules.header.writerOf(app) : undefined
     if (wrote) index.bindings.bind(app.resourceKey, wrote.process)
-    const server = rules.header.exchangeInto(app)?.server
-    if (server) index.bindings.bind(app.resourceKey, server.process)
+    const into = rules.header.exchangeInto(app)
+    if (into?.server && !into.isSent) index.bindings.bind(app.resourceKey, into.server.process)
     const same = rules.sameExchange.sightOf(app)
     if (same?.confidence === 1) index.bindings.bind(app.resourceKey, same.sight.process)
   }

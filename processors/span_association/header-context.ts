@@ -1,5 +1,7 @@
+import { lowHalf, type PropagationContext, type PropagationKind } from '../../formats/propagation/context.ts'
+import { contextsOfKeys, parseMessageContext } from '../../formats/propagation/keys.ts'
 import { names } from '../../model/attribute-names.ts'
-import type { Span } from '../../model/span.ts'
+import type { AttributeReader } from '../../model/picked-attributes.ts'
 
 /** What a propagation header in a request names: the span that wrote it. */
 export interface HeaderContext {
@@ -7,51 +9,63 @@ export interface HeaderContext {
   readonly key: string
   /** As AppSpan.traceKey. */
   readonly traceKey: string
-  /** 32 and 16 hex digits for W3C, '' for SkyWalking, whose OTLP ids are a receiver's. */
+  /** 32 and 16 hex digits; '' for SkyWalking, whose OTLP ids are a receiver's. */
   readonly traceId: string
   readonly spanId: string
+  /** Its trace is kept: what it names will come. */
   readonly isSampled: boolean
-  readonly name: 'traceparent' | 'sw8'
+  /** Its trace is not kept. Neither: the header leaves it open. */
+  readonly isUnsampled: boolean
+  readonly name: PropagationKind
+}
+
+/**
+ * Keys of an id of OpenTelemetry's form. By the lower half of the trace id, since B3, Jaeger and Datadog may carry no more; with
+ * the span's id that is still 128 bits.
+ */
+export function traceKeyOf(traceId: string): string {
+  return `w3c|${lowHalf(traceId)}`
+}
+
+export function spanKeyOf(traceId: string, spanId: string): string {
+  return `w3c|${lowHalf(traceId)}|${spanId}`
 }
 
 /** The contexts in the headers that capture saw in the request; an id of 0 is none. */
-export function headersOf(span: Span): readonly HeaderContext[] {
-  const traceparent = span.text(names.keyTraceparent)
-  const skywalking = span.text(names.keySw8)
-  if (traceparent === '' && skywalking === '') return none
-  const headers: HeaderContext[] = []
-  const w3c = traceparentPattern.exec(traceparent)
-  if (w3c && !isZero(w3c[1]!) && !isZero(w3c[2]!)) {
-    const [, traceId = '', spanId = '', flags = '00'] = w3c
-    headers.push({
-      key: `w3c|${traceId}|${spanId}`,
-      traceKey: `w3c|${traceId}`,
-      traceId,
-      spanId,
-      isSampled: (Number.parseInt(flags, 16) & 1) === 1,
-      name: 'traceparent',
-    })
+export function headersOf(span: AttributeReader): readonly HeaderContext[] {
+  const contexts = contextsOfKeys(name => span.text(name))
+  return contexts.length === 0 ? none : contexts.map(headerContext)
+}
+
+/** The contexts of the messages that an exchange moved, each once. Of a huge batch the first 1,000. */
+export function messagesOf(span: AttributeReader): readonly HeaderContext[] {
+  const texts = span.attribute(names.keyMessageContexts)
+  if (!Array.isArray(texts)) return none
+  const found = new Map<string, HeaderContext>()
+  for (const text of texts.slice(0, mostMessages)) {
+    const context = typeof text === 'string' ? parseMessageContext(text) : undefined
+    if (!context) continue
+    const header = headerContext(context)
+    if (!found.has(header.key)) found.set(header.key, header)
   }
-  const sw8 = skywalking.split('/')
-  if (sw8.length === 3) {
-    const [traceId = '', segmentId = '', spanId = ''] = sw8
-    headers.push({
-      key: `sw8|${segmentId}|${spanId}`,
-      traceKey: `sw8|${traceId}`,
-      traceId: '',
-      spanId: '',
-      isSampled: true,
-      name: 'sw8',
-    })
-  }
-  return headers
+  return [...found.values()]
 }
 
 const none: readonly HeaderContext[] = []
+const mostMessages = 1000
 
-/** W3C Trace Context §3.2: version, trace-id, parent-id, flags; later versions may append. */
-const traceparentPattern = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
-
-function isZero(hex: string): boolean {
-  return /^0+$/.test(hex)
+function headerContext(context: PropagationContext): HeaderContext {
+  const { sampling, kind: name } = context
+  const decision = { isSampled: sampling === 'sampled', isUnsampled: sampling === 'unsampled', name }
+  if (context.kind === 'sw8') {
+    return {
+      ...decision,
+      key: `sw8|${context.segmentId}|${context.spanNumber}`,
+      traceKey: `sw8|${context.traceId}`,
+      traceId: '',
+      spanId: '',
+    }
+  }
+  const { traceId, spanId } = context
+  return { ...decision, key: spanKeyOf(traceId, spanId), traceKey: traceKeyOf(traceId), traceId, spanId }
 }

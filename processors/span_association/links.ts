@@ -17,6 +17,15 @@ export interface Linked {
   readonly parents: ReadonlyMap<Held, Link>
   /** SYS span → the APP span that is the same exchange in the same process. */
   readonly partners: ReadonlyMap<SightSpan, AppSpan>
+  /** With `explain`: what else could have been the parent, the likeliest first. */
+  readonly rejected: ReadonlyMap<Held, readonly Rejected[]>
+}
+
+export interface Rejected {
+  readonly spanId: string
+  readonly rule: string
+  readonly confidence: number
+  readonly why: string
 }
 
 export interface LinkContext {
@@ -24,32 +33,83 @@ export interface LinkContext {
   readonly memory: Memory
   /** Links below it are not made: no link is better than a wrong one. */
   readonly minConfidence: number
+  /** Notes what was rejected, too. */
+  readonly isExplained: boolean
 }
 
 /**
  * Gives every span of a component its parent, by the first rule that has one. Between the APP spans of two processes come the
  * sights of the exchange: caller, `c-p`, interfaces, `s-p`, callee.
  */
-export function linkComponent(component: Component, { rules, memory, minConfidence }: LinkContext): Linked {
+export function linkComponent(component: Component, context: LinkContext): Linked {
+  const { rules, memory, minConfidence } = context
   const parents = new Map<Held, Link>()
   const partners = new Map<SightSpan, AppSpan>()
   const entries = new Map<SightSpan, AppSpan>()
   const hints = new Map<Exchange, AppSpan>()
+  const rejected = new Map<Held, Rejected[]>()
   for (const app of component.apps) linkApp(app)
   for (const exchange of component.exchanges) linkExchange(exchange)
-  return { parents, partners }
+  if (context.isExplained) for (const exchange of component.exchanges) explain(exchange)
+  for (const [child, candidates] of rejected) {
+    candidates.sort((a, b) => b.confidence - a.confidence)
+    rejected.set(child, candidates.slice(0, mostRejected))
+  }
+  return { parents, partners, rejected }
 
   function propose(child: Held, link: Link): boolean {
-    if (link.confidence < minConfidence || closesRing(child, link.parent)) return false
-    parents.set(child, link)
+    const isSure = link.confidence >= minConfidence
+    if (isSure && !closesRing(child, link.parent)) {
+      parents.set(child, link)
+      return true
+    }
+    reject(child, link, isSure ? 'would close a ring' : `less than min_confidence ${minConfidence}`)
+    return false
+  }
+
+  function reject(child: Held, { parent, rule, confidence }: Link, why: string): void {
+    if (!context.isExplained) return
+    const spanId = 'span' in parent ? parent.span.spanId : parent.spanId
+    const candidates = rejected.get(child) ?? []
+    rejected.set(child, candidates)
+    if (candidates.some(known => known.spanId === spanId && known.rule === rule)) return
+    candidates.push({ spanId, rule, confidence, why })
+  }
+
+  /** What weaker rules would have said of who called, and which requests were open besides. */
+  function explain(exchange: Exchange): void {
+    const { head, client } = exchange
+    const chosen = parents.get(head)
+    const chosenId = chosen && ('span' in chosen.parent ? chosen.parent.span.spanId : chosen.parent.spanId)
+    const others = [byHeader(exchange), byRequestId(exchange), bySameExchange(exchange), byThread(exchange)]
+    for (const link of others) {
+      if (!link || !chosen || link.rule === chosen.rule || link.confidence < minConfidence) continue
+      reject(head, link, `${chosen.rule} is surer`)
+    }
+    const open = client ? rules.openRequests(client) : []
+    for (const request of open) {
+      const parent = entries.get(request) ?? request
+      if (parent.span.spanId === chosenId || request.span.spanId === chosenId) continue
+      const confidence = Math.round(100 / open.length) / 100
+      const why = chosen ? `was open, too; ${chosen.rule} is surer` : `one of ${open.length} that were open`
+      reject(head, { parent, rule: 'process', confidence, evidence: '' }, why)
+    }
+  }
+
+  /** A later version of a span that has left stays where that one was. */
+  function stayWhereItLeft(held: Held): boolean {
+    const left = memory.left(held)
+    if (!left) return false
+    if (left.link) parents.set(held, left.link)
     return true
   }
 
   function linkApp(app: AppSpan): void {
-    const into = rules.header.exchangeInto(app)
+    if (stayWhereItLeft(app)) return
+    const into = rules.messaging.deliveryInto(app) ?? rules.header.exchangeInto(app)
     if (into && component.exchanges.has(into)) {
       const { server, tail } = into
-      if (server) {
+      if (server && !into.isSent) {
         partners.set(server, app)
         entries.set(server, app)
       }
@@ -68,7 +128,10 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
       partners.set(same.sight, app)
       if (app.side === 'client') return
       entries.set(same.sight, app)
-      if (app.parentKey !== '' && !hintCaller(app, same.sight.exchange)) return
+      const { headers } = same.sight.exchange
+      // A gateway that sends the same header to several: the port tells by which of them this span was reached.
+      const isNamed = app.parentKey === '' || headers.some(({ key }) => key === app.parentKey)
+      if (!isNamed && !hintCaller(app, same.sight.exchange)) return
       const { confidence, evidence } = same
       propose(app, { parent: same.sight, rule: 'same_exchange', confidence, evidence })
     }
@@ -76,8 +139,9 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
 
   /** The callee knows its caller, but no header was seen on the wire (cut, encrypted): then it called this exchange. */
   function hintCaller(app: AppSpan, exchange: Exchange): boolean {
-    const caller = [...component.apps].find(({ ownKey }) => ownKey === app.parentKey)
-    if (!caller || caller.side !== 'client' || exchange.headers.length > 0) return false
+    const caller = rules.appByKey(app.parentKey)
+    if (!caller || !component.apps.has(caller) || caller.side !== 'client' || exchange.headers.length > 0)
+      return false
     hints.set(exchange, caller)
     return true
   }
@@ -85,6 +149,7 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   function linkExchange(exchange: Exchange): void {
     const { path, head } = exchange
     for (let at = 1; at < path.length; at++) {
+      if (stayWhereItLeft(path[at]!)) continue
       propose(path[at]!, {
         parent: path[at - 1]!,
         rule: ruleOfKey(exchange),
@@ -92,8 +157,10 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
         evidence: exchange.key,
       })
     }
-    const caller = callerOf(exchange)
-    if (caller) propose(head, caller)
+    if (!stayWhereItLeft(head)) {
+      const caller = callerOf(exchange)
+      if (caller) propose(head, caller)
+    }
     const written = rules.header.callerOf(exchange)
     if (written?.kind === 'span' && exchange.client) partners.set(exchange.client, written.app)
   }
@@ -101,6 +168,7 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   function callerOf(exchange: Exchange): Link | undefined {
     return (
       byHeader(exchange) ??
+      byMessage(exchange) ??
       byHint(exchange) ??
       byRequestId(exchange) ??
       bySameExchange(exchange) ??
@@ -129,6 +197,13 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
     }
   }
 
+  function byMessage(exchange: Exchange): Link | undefined {
+    const sender = rules.messaging.senderOf(exchange)
+    if (!sender) return undefined
+    const parent = sender.kind === 'span' ? sender.app : sender.exchange.tail
+    return { parent, rule: 'message', confidence: 1, evidence: sender.evidence }
+  }
+
   function byHint(exchange: Exchange): Link | undefined {
     const app = hints.get(exchange)
     if (!app) return undefined
@@ -141,14 +216,10 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   }
 
   function byRequestId(exchange: Exchange): Link | undefined {
-    const outer = rules.requestId(exchange)
-    if (!outer) return undefined
-    return {
-      parent: outer.tail,
-      rule: 'request_id',
-      confidence: 1,
-      evidence: `X-Request-ID ${exchange.requestId}`,
-    }
+    const found = rules.requestId.callerOf(exchange)
+    if (!found) return undefined
+    const { outer, ...rest } = found
+    return { parent: outer.tail, ...rest }
   }
 
   function bySameExchange(exchange: Exchange): Link | undefined {
@@ -193,6 +264,8 @@ export function linkComponent(component: Component, { rules, memory, minConfiden
   }
 }
 
+const mostRejected = 3
+
 function late(left: Remembered): Link {
   return { parent: left, rule: 'late', confidence: 1, evidence: 'joined what had left before' }
 }
@@ -202,5 +275,6 @@ function ruleOfKey(exchange: Exchange): string {
 }
 
 function nameOf(exchange: Exchange, key: string): string {
-  return exchange.headers.find(header => header.key === key)?.name ?? 'header'
+  const contexts = [...exchange.headers, ...exchange.received]
+  return contexts.find(header => header.key === key)?.name ?? 'header'
 }

@@ -1,9 +1,21 @@
 import type { Component } from './component.ts'
+import type { Held } from './held.ts'
+import type { Link, Linked } from './links.ts'
 
 /** What is left of a span that has gone: enough for a late one to join it. */
 export interface Remembered {
   readonly traceId: string
   readonly spanId: string
+}
+
+/** What is left of a span, for a later version of itself. */
+export interface LeftSpan {
+  readonly traceId: string
+  readonly start: number
+  readonly end: number
+  readonly sizeBytes: number
+  /** Under what it left; undefined where it had no parent from us. */
+  readonly link: Link | undefined
 }
 
 /**
@@ -17,37 +29,70 @@ export interface Memory {
   tail(key: string): Remembered | undefined
   /** The id under which an SDK's trace left. */
   traceId(traceKey: string): string | undefined
-  remember(component: Component): void
+  /** How the same span left before. */
+  left(held: Held): LeftSpan | undefined
+  remember(component: Component, linked: Linked): void
 }
 
 export function createMemory(limit: number): Memory {
-  let young = new Map<string, Remembered>()
-  let old = new Map<string, Remembered>()
+  const keys = createGenerations<Remembered>(limit / 2)
+  const spans = createGenerations<LeftSpan>(limit / 2)
 
-  const find = (key: string) => young.get(key) ?? old.get(key)
-  const keep = (key: string, value: Remembered) => {
-    if (young.size >= limit / 2) {
-      old = young
-      young = new Map()
-    }
-    young.set(key, value)
+  function rememberSpan(held: Held, { parents }: Linked): void {
+    const { span, start, end, leftInTrace } = held
+    const link = parents.get(held)
+    // Not the parent itself, which would keep its bytes, and by its own link all others.
+    const parent = link && { spanId: idOf(link.parent), traceId: leftInTrace }
+    spans.set(span.spanId, {
+      traceId: leftInTrace,
+      start,
+      end,
+      sizeBytes: span.sizeBytes,
+      link: parent && { ...link, parent },
+    })
   }
 
   return {
-    span: key => find(`span|${key}`),
-    tail: key => find(`tail|${key}`),
-    traceId: key => find(`trace|${key}`)?.traceId,
-    remember({ apps, exchanges }) {
-      for (const { ownKey, traceKey, leftInTrace, span } of apps) {
+    span: key => keys.get(`span|${key}`),
+    tail: key => keys.get(`tail|${key}`),
+    traceId: key => keys.get(`trace|${key}`)?.traceId,
+    left(held) {
+      const known = spans.get(held.span.spanId)
+      return known?.start === held.start ? known : undefined
+    },
+    remember({ apps, exchanges }, linked) {
+      for (const app of apps) {
+        const { ownKey, traceKey, leftInTrace, span } = app
         const left = { traceId: leftInTrace, spanId: span.spanId }
-        keep(`span|${ownKey}`, left)
-        keep(`trace|${traceKey}`, left)
+        keys.set(`span|${ownKey}`, left)
+        keys.set(`trace|${traceKey}`, left)
+        rememberSpan(app, linked)
       }
-      for (const { key, headers, tail } of exchanges) {
+      for (const { key, headers, members, tail } of exchanges) {
         const left = { traceId: tail.leftInTrace, spanId: tail.span.spanId }
-        keep(`tail|${key}`, left)
-        for (const header of headers) keep(`tail|${header.key}`, left)
+        keys.set(`tail|${key}`, left)
+        for (const header of headers) keys.set(`tail|${header.key}`, left)
+        for (const sight of members) rememberSpan(sight, linked)
       }
+    },
+  }
+}
+
+function idOf(parent: Link['parent']): string {
+  return 'span' in parent ? parent.span.spanId : parent.spanId
+}
+
+function createGenerations<Value>(limit: number) {
+  let young = new Map<string, Value>()
+  let old = new Map<string, Value>()
+  return {
+    get: (key: string) => young.get(key) ?? old.get(key),
+    set(key: string, value: Value) {
+      if (young.size >= limit / 2) {
+        old = young
+        young = new Map()
+      }
+      young.set(key, value)
     },
   }
 }

@@ -5,7 +5,9 @@ import type { Envelope } from '../../model/resource.ts'
 import { type Span, type SpanChange, spanKind } from '../../model/span.ts'
 import type { Component } from './component.ts'
 import type { AppSpan, Held, SightSpan } from './held.ts'
-import { type Link, type LinkContext, type Linked, linkComponent } from './links.ts'
+import type { Link, LinkContext, Linked, Rejected } from './links.ts'
+import { messageLinks } from './rules/messaging.ts'
+import { createTimeCheck } from './time-check.ts'
 import { assignTraceIds } from './trace-ids.ts'
 
 export interface ReleaseOptions {
@@ -23,16 +25,17 @@ export interface Released {
   readonly rules: ReadonlyMap<string, number>
 }
 
-/** Gives a component its parents and trace ids and writes the spans that leave. */
+/** Gives a component its trace ids and writes the spans that leave, under the parents they were given. */
 export function releaseComponent(
   component: Component,
-  context: LinkContext,
-  options: ReleaseOptions,
+  linked: Linked,
+  { context, options }: { context: LinkContext; options: ReleaseOptions },
 ): Released {
-  const linked = linkComponent(component, context)
   const members = membersOf(component)
-  const traceIds = assignTraceIds(members, linked, { memory: context.memory, unify: options.unifyTraceIds })
+  const { memory, rules } = context
+  const traceIds = assignTraceIds(members, linked, { memory, rules, unify: options.unifyTraceIds })
   const services = servicesOf(component, linked)
+  const times = createTimeCheck(linked, context.rules)
   const out: { resource: Envelope; scope: Envelope; span: Span }[] = []
   const withheld: Span[] = []
   const counts = new Map<string, number>()
@@ -47,8 +50,13 @@ export function releaseComponent(
       withheld.push(member.span)
       continue
     }
-    const change =
-      member.layer === 'app' ? changeOfApp(member, link, options) : changeOfSight(member, link, linked)
+    let change = member.layer === 'app' ? changeOfApp(member, link, options) : changeOfSight(member, link, linked)
+    if (member.layer !== 'app' || options.mode === 'rewrite') {
+      const impossible = times.impossibleFor(member, link)
+      if (impossible !== '') change = withAttribute(change, names.clockImpossible, impossible)
+    }
+    const rejected = linked.rejected.get(member)
+    if (rejected) change = withAttribute(change, names.linkRejected, rejected.map(textOf))
     const span = applyChange(member, change, member.leftInTrace)
     const service = services.get(member)
     out.push({
@@ -57,8 +65,16 @@ export function releaseComponent(
       span,
     })
   }
-  context.memory.remember(component)
+  context.memory.remember(component, linked)
   return { batch: Batch.ofGroups(groupSpans(out)), members, withheld, rules: counts }
+}
+
+function withAttribute(change: SpanChange | undefined, name: string, value: AttributeValue): SpanChange {
+  return { ...change, attributes: { ...change?.attributes, [name]: value } }
+}
+
+function textOf({ spanId, rule, confidence, why }: Rejected): string {
+  return `${spanId} by ${rule} ${confidence}: ${why}`
 }
 
 function membersOf({ apps, exchanges }: Component): ReadonlySet<Held> {
@@ -68,19 +84,26 @@ function membersOf({ apps, exchanges }: Component): ReadonlySet<Held> {
 }
 
 /** `attach` leaves APP spans alone; `rewrite` gives them the sight above them as a parent, and keeps what they had. */
-function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOptions): SpanChange {
-  const restored = app.originalParentSpanId !== app.span.parentSpanId
-  if (mode === 'attach' || !link) {
-    if (!restored || app.span.attribute(names.originalParentSpanId) === undefined) return {}
-    return {
-      parentSpanId: app.originalParentSpanId,
-      attributes: { ...noLink, [names.originalParentSpanId]: undefined },
-    }
+function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOptions): SpanChange | undefined {
+  if (mode === 'attach' || !link) return restored(app)
+  if (!isSameTrace(app, link)) {
+    const own = linkTo(link)
+    const isThere = app.span.links.some(({ traceId, spanId }) => traceId === own.traceId && spanId === own.spanId)
+    return isThere ? restored(app) : { ...restored(app), addLinks: [own] }
   }
-  if (!isSameTrace(app, link)) return { addLinks: [linkTo(link)] }
   return {
     parentSpanId: idOf(link.parent),
     attributes: { ...linkAttributes(link), [names.originalParentSpanId]: app.originalParentSpanId },
+  }
+}
+
+/** As it was before another Fullspan put sights above it. */
+function restored({ span, originalParentSpanId }: AppSpan): SpanChange | undefined {
+  if (originalParentSpanId === span.parentSpanId) return undefined
+  if (span.attribute(names.originalParentSpanId) === undefined) return undefined
+  return {
+    parentSpanId: originalParentSpanId,
+    attributes: { ...noLink, [names.originalParentSpanId]: undefined },
   }
 }
 
@@ -98,25 +121,39 @@ function linkTo({ parent, ...link }: Link) {
 function changeOfSight(sight: SightSpan, link: Link | undefined, { partners }: Linked): SpanChange {
   const partner = partners.get(sight)
   const side = sight.point === 'c-p' ? spanKind.client : spanKind.server
+  const addLinks = messageLinks(sight)
+  const attributes: Record<string, AttributeValue | undefined> = {
+    [names.linkRule]: link?.rule,
+    [names.linkConfidence]: link?.confidence,
+    [names.linkEvidence]: link?.evidence,
+    [names.wraps]: partner?.span.spanId,
+  }
+  const clock = sight.clockSaid ?? sight.clock
+  if (sight.clockSaid || Math.abs(clock.offsetNs) > Math.max(leastSkewNs, clock.uncertaintyNs)) {
+    attributes[names.clockOffset] = Math.round(clock.offsetNs)
+    attributes[names.clockUncertainty] = Math.round(clock.uncertaintyNs)
+  }
   return {
+    ...(addLinks.length > 0 ? { addLinks } : {}),
     parentSpanId: link ? idOf(link.parent) : '',
     kind: sight.layer === 'net' || partner ? spanKind.internal : side,
-    attributes: {
-      ...(link ? linkAttributes(link) : noLink),
-      [names.wraps]: partner?.span.spanId,
-    },
+    attributes,
   }
 }
 
-function applyChange(member: Held, change: SpanChange, traceId: string): Span {
+/** Clocks that differ by less are said to be equal: nobody sees it in a trace. */
+const leastSkewNs = 1e6
+
+function applyChange(member: Held, change: SpanChange | undefined, traceId: string): Span {
   const { span } = member
   const isMoved = traceId !== span.traceId
-  if (!isMoved && Object.keys(change).length === 0) return span
-  const original =
-    isMoved && member.layer === 'app' ? { [names.originalTraceId]: member.originalTraceId } : undefined
-  const attributes =
-    change.attributes || original ? { attributes: { ...change.attributes, ...original } } : {}
-  return span.with({ ...change, ...(isMoved ? { traceId } : {}), ...attributes })
+  if (!change && !isMoved) return span
+  if (member.layer !== 'app' || member.originalTraceId === traceId) {
+    return span.with(isMoved ? { ...change, traceId } : (change ?? {}))
+  }
+  // Written anew where a Fullspan before us has moved it: so it stays behind the others, and nothing changes.
+  const attributes = { ...change?.attributes, [names.originalTraceId]: member.originalTraceId }
+  return span.with({ ...change, ...(isMoved ? { traceId } : {}), attributes })
 }
 
 function linkAttributes({ rule, confidence, evidence }: Link): Record<string, AttributeValue> {

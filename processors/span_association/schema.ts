@@ -33,13 +33,20 @@ export const schema = {
       type: 'integer',
       minimum: 1,
       default: 10000,
-      description: 'A trace of more spans leaves in pieces.',
+      description: 'A trace of more spans leaves in pieces, as soon as a piece is full.',
+    },
+    max_traces: {
+      type: 'integer',
+      minimum: 1,
+      default: 100000,
+      description:
+        'Traces held at once, as far as they are known before they leave: trace ids of APP spans, and exchanges that name none. Above it the oldest leave first.',
     },
     max_remembered: {
       type: 'integer',
       minimum: 0,
       default: 200000,
-      description: 'Keys of traces that have left, kept so that late spans join them.',
+      description: 'Spans and keys of traces that have left, kept so that late spans join them.',
     },
     min_confidence: {
       type: 'number',
@@ -47,6 +54,12 @@ export const schema = {
       maximum: 1,
       default: 0.8,
       description: 'Links that are less sure are not made: no link is better than a wrong one.',
+    },
+    explain: {
+      type: 'boolean',
+      default: false,
+      description:
+        'true: spans also say which other parents were rejected, and why, in `fullspan.link.rejected`. `fullspan explain` shows it.',
     },
     forward_app: {
       type: 'boolean',

@@ -1,3 +1,4 @@
+import { keysOfFields } from '../../formats/propagation/keys.ts'
 import { names } from '../../model/attribute-names.ts'
 import type { AttributeValue, Exchange, Message } from '../protocol.ts'
 import type { Head } from './head.ts'
@@ -25,8 +26,7 @@ export function toExchange(
   if (method !== 'CONNECT') setUrl(set, target)
   set(names.userAgent, request.head.userAgent)
   if (request.head.host !== '') attributes[names.httpRequestHost] = [request.head.host.slice(0, 255)]
-  set(names.keyTraceparent, request.head.traceparent.slice(0, 256))
-  set(names.keySw8, parseSw8(request.head.sw8))
+  Object.assign(attributes, keysOfFields(request.head.read))
   set(names.keyRequestId, request.head.requestId.slice(0, 256))
   const status = response?.head.status ?? 0
   if (response !== undefined) {
@@ -57,23 +57,4 @@ function setUrl(set: (name: string, value: string) => void, target: string): voi
 /** Keys stay, values go: `a=1&b` becomes `a=REDACTED&b`. */
 function redactQuery(query: string): string {
   return query.slice(0, maximumTextLength).replace(/=[^&;]*/g, '=REDACTED')
-}
-
-/**
- * `sample-b64(traceId)-b64(segmentId)-spanId-b64(service)-b64(instance)-b64(endpoint)-b64(peer)`, SkyWalking's cross-process
- * header v3, to `traceId/segmentId/spanId` of the Exit span that wrote it. Malformed: ''.
- */
-export function parseSw8(header: string): string {
-  const parts = header.split('-')
-  const [sample = '', trace = '', segment = '', span = ''] = parts
-  if (parts.length !== 8 || !/^[01]$/.test(sample) || !/^\d{1,9}$/.test(span)) return ''
-  const traceId = decodeBase64(trace)
-  const segmentId = decodeBase64(segment)
-  return traceId === '' || segmentId === '' ? '' : `${traceId}/${segmentId}/${span}`
-}
-
-function decodeBase64(text: string): string {
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return ''
-  const decoded = Buffer.from(text, 'base64').toString('latin1')
-  return /^[\x21-\x2e\x30-\x7e]{1,256}$/.test(decoded) ? decoded : '' // printable, and no '/': it separates
 }

@@ -1,3 +1,5 @@
+import { propagationFields, type ReadField } from '../../formats/propagation/keys.ts'
+
 /** Start line and the header fields that matter of one HTTP/1 message (RFC 9112). Absent fields are ''. */
 export interface Head {
   /** Method and target, or '' and 0 in a response. */
@@ -12,18 +14,26 @@ export interface Head {
   readonly isChunked: boolean
   readonly host: string
   readonly userAgent: string
-  readonly traceparent: string
-  readonly sw8: string
   readonly requestId: string
+  /** Of what propagates traces; undefined: no such field. */
+  readonly read: ReadField
 }
 
-/** By length of the name, since no two have the same: most fields are passed over without making text of them. */
-const wantedFields = new Map(
-  ['sw8', 'host', 'user-agent', 'traceparent', 'x-request-id', 'content-length', 'transfer-encoding'].map(
-    name => [name.length, name],
-  ),
+const wantedNames: ReadonlySet<string> = new Set([
+  'host',
+  'user-agent',
+  'x-request-id',
+  'content-length',
+  'transfer-encoding',
+  ...propagationFields,
+])
+const longestWanted = Math.max(...[...wantedNames].map(name => name.length))
+/** First letters of the wanted names of each length: most fields are passed over without making text of them. */
+const wantedStarts: readonly ReadonlySet<number>[] = Array.from(
+  { length: longestWanted + 1 },
+  (_, length) =>
+    new Set([...wantedNames].filter(name => name.length === length).map(name => name.charCodeAt(0))),
 )
-const longestWanted = 17
 const maximumFieldValue = 2048
 
 /** Parses `bytes` up to their last whole line; undefined when they don't begin with a start line of HTTP/1. */
@@ -43,9 +53,8 @@ export function parseHead(bytes: Uint8Array, isResponse: boolean): Head | undefi
     isChunked: isChunked(fields.get('transfer-encoding')),
     host: fields.get('host') ?? '',
     userAgent: fields.get('user-agent') ?? '',
-    traceparent: fields.get('traceparent') ?? '',
-    sw8: fields.get('sw8') ?? '',
     requestId: fields.get('x-request-id') ?? '',
+    read: name => fields.get(name),
   }
 }
 
@@ -83,10 +92,10 @@ function readFields(text: Buffer, from: number): Map<string, string> {
     let colon = at
     const last = Math.min(newline, at + longestWanted + 1)
     while (colon < last && text[colon] !== 58) colon++
-    const wanted = colon < last ? wantedFields.get(colon - at) : undefined
-    if (wanted !== undefined && (text[at]! | 32) === wanted.charCodeAt(0)) {
+    const isCandidate = colon < last && wantedStarts[colon - at]?.has(text[at]! | 32) === true
+    if (isCandidate) {
       const name = text.toString('latin1', at, colon).toLowerCase()
-      if (name === wanted && !fields.has(name)) {
+      if (wantedNames.has(name) && !fields.has(name)) {
         const end = Math.min(newline, colon + 1 + maximumFieldValue)
         fields.set(name, text.toString('latin1', colon + 1, end).trim())
       }

@@ -1,4 +1,6 @@
-import { normaliseSql } from '../sql.ts'
+import { keysOfFields } from '../../formats/propagation/keys.ts'
+import { fieldsOfSqlComments } from '../../formats/propagation/sql-comment.ts'
+import { commentsOf, normaliseSql } from '../sql.ts'
 import type { NormalisedSql } from '../sql.ts'
 import { readLength, readText, readUint16, readUint32 } from './fields.ts'
 
@@ -16,8 +18,8 @@ export interface Command {
   readonly collection: string
   /** Database that is in use when this succeeds; '' for no change. */
   readonly database: string
-  /** A `traceparent` that the statement carries in a comment (sqlcommenter). */
-  readonly traceparent: string
+  /** `fullspan.key.*` attributes of the ids that the statement carries in its comments (sqlcommenter, Datadog). */
+  readonly keys: Readonly<Record<string, string>>
   readonly isCut: boolean
   /** Of COM_QUERY and COM_STMT_PREPARE. */
   readonly statement: NormalisedSql | undefined
@@ -73,7 +75,7 @@ export function parseCommand(
     text: '',
     collection: '',
     database: '',
-    traceparent: '',
+    keys: {},
     isCut: false,
     statement: undefined,
   }
@@ -104,7 +106,7 @@ function statementCommand(plain: Command, sql: string, isCut: boolean): Command 
     operation: isPrepare || normal.operation === '' ? plain.operation : normal.operation,
     summary: isPrepare ? `PREPARE ${normal.summary}`.trimEnd() : summary,
     database: normal.operation === 'USE' ? (/^\s*use\s+`?([^`;\s]+)/i.exec(sql)?.[1] ?? '') : '',
-    traceparent: /\btraceparent='(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})'/.exec(sql)?.[1] ?? '',
+    keys: keysOfFields(fieldsOfSqlComments(commentsOf(sql))),
     isCut,
     statement: normal,
   }

@@ -239,7 +239,7 @@ const loginCommand: Command = {
   text: '',
   collection: '',
   database: '',
-  traceparent: '',
+  keys: {},
   isCut: false,
   statement: undefined,
 }

@@ -25,7 +25,7 @@ export function toExchange(
     ...(command.text !== '' && { [names.dbQuerySummary]: command.summary }),
     ...(command.collection !== '' && { [names.dbCollectionName]: command.collection }),
     ...(session.database !== '' && { [names.dbNamespace]: session.database }),
-    ...(command.traceparent !== '' && { [names.keyTraceparent]: command.traceparent }),
+    ...command.keys,
     ...(error !== undefined && { [names.dbResponseStatusCode]: error.type }),
   }
   return {

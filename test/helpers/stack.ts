@@ -30,10 +30,12 @@ export interface AppFields {
   readonly trace: string
   readonly id?: string
   readonly parent?: string
-  readonly side: 'client' | 'server' | 'internal'
+  readonly side: 'client' | 'server' | 'internal' | 'producer' | 'consumer'
   readonly from: number
   readonly to: number
   readonly attributes?: Readonly<Record<string, AttributeValue>>
+  /** Of the resource, beside `service.name`. */
+  readonly resource?: Readonly<Record<string, AttributeValue>>
 }
 
 export function appSpan(fields: AppFields): Piece {
@@ -47,7 +49,8 @@ export function appSpan(fields: AppFields): Piece {
     endTimeUnixNano: at(fields.to),
     attributes: Object.entries(fields.attributes ?? {}),
   })
-  return { resource: resourceOf(`app/${fields.service}`, { 'service.name': fields.service }), scope, span }
+  const resource = { 'service.name': fields.service, ...fields.resource }
+  return { resource: resourceOf(`app/${JSON.stringify(resource)}`, resource), scope, span }
 }
 
 export interface SightFields {
@@ -62,6 +65,8 @@ export interface SightFields {
   readonly thread?: number
   readonly interface?: string
   readonly attributes?: Readonly<Record<string, AttributeValue>>
+  /** Of the resource, beside `host.id` and `service.name`. */
+  readonly resource?: Readonly<Record<string, AttributeValue>>
 }
 
 export function sight(fields: SightFields): Piece {
@@ -88,9 +93,9 @@ export function sight(fields: SightFields): Piece {
     endTimeUnixNano: at(fields.to),
     attributes: Object.entries(attributes),
   })
-  const service = isSys ? `pid-${pid}` : host
+  const resource = { 'host.id': host, 'service.name': isSys ? `pid-${pid}` : host, ...fields.resource }
   return {
-    resource: resourceOf(`${host}/${service}`, { 'host.id': host, 'service.name': service }),
+    resource: resourceOf(`${host}/${JSON.stringify(resource)}`, resource),
     scope,
     span,
   }

@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import t from 'tap'
 import { names } from '../../model/attribute-names.ts'
 import http1 from '../../protocols/http1/index.ts'
-import { parseSw8 } from '../../protocols/http1/exchange.ts'
 import { converse, cutPieces, toBytes } from '../helpers/conversation.ts'
 import type { Piece } from '../helpers/conversation.ts'
 
@@ -59,16 +58,36 @@ t.test('propagation headers are keys, credentials never leave', t => {
   t.end()
 })
 
-t.test('a malformed sw8 gives nothing', t => {
-  for (const header of [
-    '',
-    '1',
-    '1-a-b-0-c-d-e',
-    '2-YQ==-YQ==-0-a-b-c-d',
-    '1-??-YQ==-0-a-b-c-d',
-    '1--YQ==-0-a-b-c-d',
-  ])
-    t.equal(parseSw8(header), '')
+t.test('each kind of header that names a span becomes one attribute, without what else it carries', t => {
+  const keysOf = (fields: string): Record<string, unknown> => {
+    const [exchange] = converse(
+      [http1],
+      [client(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n\r\n`), server(ok)],
+    )
+    const keys = Object.entries(exchange?.attributes ?? {}).filter(([name]) =>
+      name.startsWith('fullspan.key.'),
+    )
+    return Object.fromEntries(keys)
+  }
+  t.same(keysOf('X-B3-TraceId: 80f198ee56343ba8\r\nX-B3-SpanId: e457b5a2e4d86bd1\r\nX-B3-Sampled: 1'), {
+    'fullspan.key.b3': '80f198ee56343ba8-e457b5a2e4d86bd1-1',
+  })
+  t.same(keysOf('uber-trace-id: 1f%3A2e%3A0%3A1\r\nuberctx-user: sesame'), {
+    'fullspan.key.uber_trace_id': '1f%3A2e%3A0%3A1',
+  })
+  t.same(
+    keysOf(
+      'x-datadog-trace-id: 255\r\nx-datadog-parent-id: 16\r\nx-datadog-sampling-priority: 1\r\nx-datadog-tags: _dd.p.usr=sesame,_dd.p.tid=640cfd8d00000000',
+    ),
+    { 'fullspan.key.datadog': '640cfd8d0000000000000000000000ff:0000000000000010:1' },
+  )
+  t.same(
+    keysOf(
+      'X-Amzn-Trace-Id: Self=1-0-0;Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;user=sesame',
+    ),
+    { 'fullspan.key.xray': 'Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0' },
+  )
+  t.same(keysOf('traceparent: garbage\r\nb3: 0\r\nsw8: 1-a\r\nx-datadog-trace-id: 0'), {})
   t.end()
 })
 

@@ -133,6 +133,27 @@ t.test('an error says its code, and no value', t => {
   t.end()
 })
 
+t.test('ids in comments are keys, what looks like a comment in a literal is none', t => {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const keyOf = (sql: string): unknown => {
+    const [exchange] = converse([mysql], [...handshake(), query(sql), server(ok())])
+    t.notMatch(JSON.stringify(exchange?.attributes), 'sesame')
+    return exchange?.attributes['fullspan.key.traceparent']
+  }
+  t.equal(keyOf(`select 1 /*action='sesame',traceparent='${traceparent}'*/`), traceparent, 'sqlcommenter')
+  t.equal(
+    keyOf(`/*dddbs='sesame',ddps='shop',traceparent='${traceparent}'*/ select 1`),
+    traceparent,
+    "Datadog's, in front",
+  )
+  t.equal(keyOf(`select ${'a,'.repeat(2000)}b /*traceparent='${traceparent}'*/`), traceparent, 'far behind')
+  t.equal(keyOf(`select 'sesame /*traceparent=\\'${traceparent}\\'*/' from t`), undefined)
+  t.equal(keyOf(`select "/*traceparent='${traceparent}'*/" from t`), undefined)
+  t.equal(keyOf(`select 1 /*!traceparent='${traceparent}'*/`), undefined)
+  t.equal(keyOf(`select 1 /*traceparent='${traceparent.slice(0, 40)}'*/`), undefined)
+  t.end()
+})
+
 t.test('a prepared statement runs with the text of its preparation', t => {
   const prepared = packet(1, '\x00\x07\x00\x00\x00\x01\x00\x01\x00\x00\x00\x00')
   const execute = client(packet(0, '\x17\x07\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\xfd\x00\x06sesame'))

@@ -2,16 +2,20 @@ import type { Exchange } from '../exchange.ts'
 import type { HeaderContext } from '../header-context.ts'
 import type { AppSpan, SightSpan } from '../held.ts'
 import type { SpanIndex } from '../span-index.ts'
+import { createDemotion } from './demotion.ts'
 import { nestByTime } from './nesting.ts'
 
 /**
- * Rule 1a, proof: a span id in the request's headers (`traceparent`, `sw8`).
+ * Rule 1a, proof: a span id in the request's headers (`traceparent`, `b3`, `uber-trace-id`, Datadog's, X-Ray's, `sw8`), in the comment of
+ * an SQL statement, or in the headers of a message that is sent.
  *
  * Fires when an exchange carries a header that names a span. Right, because the span that wrote a header caused the request
  * that carries it, and the span that names the same parent was started by whoever received it. What could fool it: a gateway
  * that passes the header on (then several exchanges carry it: they nest, and only the outermost was caused by the
  * span, only the innermost caused the server's), and a header that is fixed (a health check's: the exchanges do not nest;
- * the key is demoted, unless the span is there and was open all the time, as with a client's retries).
+ * the key is demoted, unless the span is there and was open all the time, or they are tries of one call). Where headers
+ * of several kinds name different spans (a sidecar that writes one and passes the other on), the one that nobody passed on names the
+ * caller: it was written for this request.
  */
 export interface HeaderRule {
   /** Exchanges with this header in order of nesting; undefined where the key was demoted or nobody carries it. */
@@ -32,11 +36,11 @@ export type HeaderCaller =
   | { readonly kind: 'unseen'; readonly header: HeaderContext }
 
 export function headerRule(index: SpanIndex): HeaderRule {
-  const demotedKeys = new Set<string>()
+  const demotion = createDemotion()
 
   function nested(key: string): ReadonlyMap<Exchange, Exchange | undefined> | undefined {
     const exchanges = index.exchangesByHeader.get(key)
-    if (!exchanges || demotedKeys.has(key)) return undefined
+    if (!exchanges || demotion.has(key)) return undefined
     const tree = nestByTime(exchanges)
     if (tree) return tree
     const writer = index.appByKey.get(key)
@@ -47,16 +51,18 @@ export function headerRule(index: SpanIndex): HeaderRule {
   }
 
   function callerOf(exchange: Exchange): HeaderCaller | undefined {
+    let passedOn: HeaderCaller | undefined
+    let unseen: HeaderCaller | undefined
     for (const header of exchange.headers) {
       const tree = nested(header.key)
       if (!tree) continue
       const outer = tree.get(exchange)
-      if (outer) return { kind: 'exchange', exchange: outer, header }
-      const app = index.appByKey.get(header.key)
+      const app = outer ? undefined : index.appByKey.get(header.key)
       if (app) return { kind: 'span', app, header }
+      if (outer) passedOn ??= { kind: 'exchange', exchange: outer, header }
+      else if (header.isSampled) unseen ??= { kind: 'unseen', header }
     }
-    const [header] = exchange.headers
-    return header?.isSampled && nested(header.key) ? { kind: 'unseen', header } : undefined
+    return passedOn ?? unseen
   }
 
   function exchangeInto(app: AppSpan): Exchange | undefined {
@@ -88,13 +94,9 @@ export function headerRule(index: SpanIndex): HeaderRule {
   /** Not at every look: the outermost exchange may come after those that lie in it. */
   function settle(exchanges: Iterable<Exchange>): number {
     for (const { headers } of exchanges) {
-      for (const { key } of headers) if (!nested(key)) demotedKeys.add(key)
+      for (const { key } of headers) if (!nested(key)) demotion.add(key)
     }
-    for (const key of demotedKeys) {
-      if (demotedKeys.size <= mostDemoted) break
-      demotedKeys.delete(key)
-    }
-    return demotedKeys.size
+    return demotion.size
   }
 
   return { nested, callerOf, exchangeInto, writerOf, settle }
@@ -107,9 +109,6 @@ function isWithin(sight: SightSpan, app: AppSpan): boolean {
 function overlaps(sight: SightSpan, app: AppSpan): boolean {
   return sight.start <= app.end + millisecondNs && app.start <= sight.end + millisecondNs
 }
-
-/** The oldest are forgotten, and found out again. */
-const mostDemoted = 10_000
 
 /** SDKs start spans at whole milliseconds. */
 const millisecondNs = 1e6

@@ -1,26 +1,43 @@
 import type { Exchange } from '../exchange.ts'
 import type { AppSpan, SightSpan } from '../held.ts'
 import type { SpanIndex } from '../span-index.ts'
+import { type ControlRule, controlRule } from './control.ts'
 import { headerRule, type HeaderRule } from './header.ts'
-import { requestIdRule } from './request-id.ts'
+import { type MessagingRule, messagingRule } from './messaging.ts'
+import { type RequestIdRule, requestIdRule } from './request-id.ts'
 import { sameExchangeRule, type SameExchangeRule } from './same-exchange.ts'
-import { threadRule, type ThreadLink } from './thread.ts'
 
 /** The rules over one index, in order of certainty. */
 export interface Rules {
   readonly header: HeaderRule
-  readonly requestId: (exchange: Exchange) => Exchange | undefined
+  readonly requestId: RequestIdRule
+  readonly messaging: MessagingRule
   readonly sameExchange: SameExchangeRule
-  readonly thread: (call: SightSpan) => ThreadLink | undefined
+  /** Runtime hint, coroutine, thread, event loop, process. */
+  readonly thread: ControlRule
+  readonly appByKey: (key: string) => AppSpan | undefined
+  /** To be called when exchanges leave: keys that did not nest stay demoted. Gives how many are. */
+  settle(exchanges: ReadonlySet<Exchange>): number
+  /** Requests that the process of this call had open from before until after it: what weaker rules choose from. */
+  readonly openRequests: (call: SightSpan) => readonly SightSpan[]
 }
 
 export function createRules(index: SpanIndex): Rules {
   const header = headerRule(index)
+  const requestId = requestIdRule(index)
+  const messaging = messagingRule(index, header)
   return {
     header,
-    requestId: requestIdRule(index),
+    requestId,
+    messaging,
     sameExchange: sameExchangeRule(index, isProven),
-    thread: threadRule(index),
+    thread: controlRule(index),
+    appByKey: key => index.appByKey.get(key),
+    settle: exchanges => header.settle(exchanges) + requestId.settle(exchanges),
+    openRequests: ({ process, start, end }) =>
+      (index.processes.get(process)?.served.overlapping(start, end) ?? []).filter(
+        request => request.start <= start && end <= request.end,
+      ),
   }
 
   /** Whom a header has placed already, weaker rules leave alone. */

@@ -1,6 +1,7 @@
 import type { AppSpan, SightSpan } from '../held.ts'
 import type { SpanIndex } from '../span-index.ts'
 import { agree } from './agreement.ts'
+import { memoised } from './memoised.ts'
 
 /**
  * Rule 2: an APP span and the SYS span of the same process are the same exchange.
@@ -23,9 +24,13 @@ export interface SameExchange {
 
 export function sameExchangeRule(
   index: SpanIndex,
-  isTaken: (span: AppSpan | SightSpan) => boolean,
+  isProven: (span: AppSpan | SightSpan) => boolean,
 ): SameExchangeRule {
-  function sightOf(app: AppSpan): SameExchange | undefined {
+  const isTaken = memoised(index, isProven)
+  const sightOf = memoised(index, findSight)
+  const appOf = memoised(index, findApp)
+
+  function findSight(app: AppSpan): SameExchange | undefined {
     const byPort = sightByPort(app)
     if (byPort) return { sight: byPort, confidence: 1, evidence: 'ephemeral peer port' }
     if (app.side === 'internal' || isTaken(app)) return undefined
@@ -36,8 +41,13 @@ export function sameExchangeRule(
     return { sight, confidence: 0.9, evidence: 'only candidate by peer, operation and time' }
   }
 
-  function appOf(sight: SightSpan): ({ readonly app: AppSpan } & Omit<SameExchange, 'sight'>) | undefined {
-    const matches = appsNear(sight).filter(app => sightOf(app)?.sight === sight)
+  function findApp(sight: SightSpan): ({ readonly app: AppSpan } & Omit<SameExchange, 'sight'>) | undefined {
+    const matches: AppSpan[] = []
+    forEachNear(sight, near => {
+      // Those that do not agree cost a comparison; to ask whose the others are, a search.
+      if (agree(near, sight) && !matches.includes(near) && sightOf(near)?.sight === sight) matches.push(near)
+      return matches.length > 1
+    })
     const [app] = matches
     const found = matches.length === 1 && app ? sightOf(app) : undefined
     return found && app ? { app, confidence: found.confidence, evidence: found.evidence } : undefined
@@ -47,8 +57,13 @@ export function sameExchangeRule(
   function sightByPort(app: AppSpan): SightSpan | undefined {
     const served = app.peer === '' ? undefined : index.servedByPeer.get(app.peer)
     if (!served) return undefined
-    const sights = [...served].filter(sight => overlap(app, sight) && agree(app, sight))
-    return sights.length === 1 ? sights[0] : undefined
+    let only: SightSpan | undefined
+    for (const sight of served) {
+      if (!overlap(app, sight) || !agree(app, sight)) continue
+      if (only) return undefined
+      only = sight
+    }
+    return only
   }
 
   function sightsFor(app: AppSpan): SightSpan[] {
@@ -57,29 +72,35 @@ export function sameExchangeRule(
       const history = index.processes.get(process)
       if (!history) continue
       const sights = app.side === 'client' ? history.called : history.served
-      for (const sight of sights.overlapping(app.start - toleranceNs, app.end + toleranceNs)) {
-        if (!sight.isReleased && !isTaken(sight) && agree(app, sight)) found.push(sight)
-      }
+      sights.someOverlapping(app.start - toleranceNs, app.end + toleranceNs, sight => {
+        if (!sight.isReleased && agree(app, sight) && !isTaken(sight)) found.push(sight)
+        return found.length > 1
+      })
     }
     return found
   }
 
+  /** At most two: more say nothing more. */
   function appsFor(sight: SightSpan): AppSpan[] {
-    return appsNear(sight).filter(app => !isTaken(app) && agree(app, sight))
+    const found: AppSpan[] = []
+    forEachNear(sight, app => {
+      if (agree(app, sight) && !isTaken(app) && !found.includes(app)) found.push(app)
+      return found.length > 1
+    })
+    return found
   }
 
-  function appsNear(sight: SightSpan): AppSpan[] {
+  /** APP spans of its process that overlap it, also more than once, until `visit` says true. */
+  function forEachNear(sight: SightSpan, visit: (app: AppSpan) => boolean): void {
     const side = sight.point === 'c-p' ? 'client' : 'server'
-    const found: AppSpan[] = []
-    const consider = (app: AppSpan) => {
-      if (app.side === side && !app.isReleased && overlap(app, sight) && !found.includes(app)) found.push(app)
-    }
-    if (side === 'server') index.appsByPeer.get(sight.peer)?.forEach(consider)
+    const consider = (app: AppSpan) =>
+      app.side === side && !app.isReleased && overlap(app, sight) && visit(app)
+    if (side === 'server')
+      for (const app of index.appsByPeer.get(sight.peer) ?? none) if (consider(app)) return
     for (const resource of index.bindings.resourcesOf(sight.process)) {
       const near = index.appsByResource.get(resource)
-      near?.overlapping(sight.start - toleranceNs, sight.end + toleranceNs).forEach(consider)
+      if (near?.someOverlapping(sight.start - toleranceNs, sight.end + toleranceNs, consider)) return
     }
-    return found
   }
 
   return { sightOf, appOf }
@@ -88,5 +109,7 @@ export function sameExchangeRule(
 function overlap(app: AppSpan, sight: SightSpan): boolean {
   return sight.start <= app.end + toleranceNs && app.start <= sight.end + toleranceNs
 }
+
+const none: readonly AppSpan[] = []
 
 const toleranceNs = 1e6

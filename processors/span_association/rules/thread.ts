@@ -1,38 +1,31 @@
 import type { SightSpan } from '../held.ts'
 import type { IntervalList } from '../interval-list.ts'
 import type { SpanIndex } from '../span-index.ts'
+import { type ControlLink, onlyOpen } from './control.ts'
 
 /**
- * Rule 3: an outgoing call belongs to the one request that its thread of control was serving.
+ * Rule 3b: an outgoing call belongs to the one request that its thread was serving.
  *
  * Fires when the thread that sent the call read exactly one request that was open from before the call until after it; or,
  * where that thread serves nothing itself (a resolver thread, a pool), when exactly one request was open in the whole
  * process. Right for threads that serve one request at a time. Event loops serve many: there the request must have been alone on
  * the loop without a break from its start to the call's end, none other may have ended within 5 ms before the call (work that goes on
- * after a response), and nothing may have been lost in between. What could fool it: work that a request left behind for
- * later (timers), and requests that never became spans.
+ * after a response), and nothing may have been lost in between. A thread is a loop when two of its requests have overlapped, when
+ * capture saw it go to other connections before it had answered or been answered, or when it is its process's main thread.
+ * What could fool it: work that a request left behind for later (timers), and requests that never became spans.
  */
-export interface ThreadLink {
-  readonly server: SightSpan
-  readonly rule: 'thread' | 'event_loop' | 'process'
-  readonly confidence: number
-  readonly evidence: string
-}
-
-export function threadRule(index: SpanIndex): (call: SightSpan) => ThreadLink | undefined {
+export function threadRule(index: SpanIndex): (call: SightSpan) => ControlLink | undefined {
   return call => {
     const history = index.processes.get(call.process)
-    if (call.point !== 'c-p' || !history || call.isTouchedByLoss) return undefined
-    const tid = call.thread
-    if (tid === undefined) return undefined
-    const thread = history.threads.get(tid)
+    if (!history || call.isTouchedByLoss || call.thread === undefined) return undefined
+    const thread = history.threads.get(call.thread)
     if (!thread) return aloneSinceStart(call, history.served, 'process')
-    const isLoop = thread.isInterleaving || isMainThread(call, tid)
+    const isLoop = thread.isInterleaving || call.isInterleaved || isMainThread(call, call.thread)
     return isLoop ? aloneSinceStart(call, thread.served, 'event_loop') : onWorker(call, thread.served)
   }
 }
 
-function onWorker(call: SightSpan, served: IntervalList<SightSpan>): ThreadLink | undefined {
+function onWorker(call: SightSpan, served: IntervalList<SightSpan>): ControlLink | undefined {
   const server = onlyOpen(call, served)
   if (!server) return undefined
   return { server, rule: 'thread', confidence: 0.95, evidence: 'only request of its thread' }
@@ -43,19 +36,12 @@ function aloneSinceStart(
   call: SightSpan,
   served: IntervalList<SightSpan>,
   rule: 'event_loop' | 'process',
-): ThreadLink | undefined {
+): ControlLink | undefined {
   const server = onlyOpen(call, served)
   if (!server || server.isTouchedByLoss) return undefined
   const from = Math.min(server.start, call.start - afterworkNs)
-  if (served.overlapping(from, call.end).some(other => other !== server)) return undefined
+  if (served.someOverlapping(from, call.end, other => other !== server)) return undefined
   return { server, rule, confidence: 0.9, evidence: `only request of its ${rule.replace('_', ' ')}` }
-}
-
-function onlyOpen(call: SightSpan, served: IntervalList<SightSpan>): SightSpan | undefined {
-  const open = served
-    .overlapping(call.start, call.end)
-    .filter(request => request.start <= call.start && call.end <= request.end)
-  return open.length === 1 ? open[0] : undefined
 }
 
 /**

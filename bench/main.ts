@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util'
 import { assembly } from './assembly/index.ts'
+import { hints } from './hints/index.ts'
 import { model } from './model/index.ts'
 import type { BenchOptions, Part } from './part.ts'
 import { relay } from './relay/index.ts'
 
 /** Every part by its name, in the order in which they run when none is named. */
-const parts: readonly Part[] = [model, assembly, relay]
+const parts: readonly Part[] = [model, assembly, hints, relay]
 
 const usage = `Usage: npm run --silent bench -- [PART…] [options]
 

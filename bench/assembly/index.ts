@@ -41,7 +41,8 @@ async function oneTrace({ isQuick }: BenchOptions, print: Print): Promise<void> 
       run.clock.advance(10_400)
       const written = run.batches.reduce((sum, batch) => sum + batch.encode().length, 0)
       times.push(Number(process.hrtime.bigint() - begin) / 1e6)
-      if (run.spans().length !== size || written === 0) throw new Error(`${run.spans().length} of ${size} left.`)
+      if (run.spans().length !== size || written === 0)
+        throw new Error(`${run.spans().length} of ${size} left.`)
       traces = run.batches.length
     }
     const typical = median(times.slice(1))
@@ -61,7 +62,8 @@ async function oneTrace({ isQuick }: BenchOptions, print: Print): Promise<void> 
 async function sustained({ isQuick }: BenchOptions, print: Print): Promise<void> {
   const traces = isQuick ? 400 : 4000
   const spans: KnownSpan[] = []
-  for (let number = 0; number < traces; number++) spans.push(...thirtySpans(number, (number * 30e6) / spansASecond))
+  for (let number = 0; number < traces; number++)
+    spans.push(...thirtySpans(number, (number * 30e6) / spansASecond))
   const requests = requestsOf(spans, spansARequest)
   const bytes = requests.reduce((sum, { length }) => sum + length, 0)
   print(

@@ -53,10 +53,14 @@ export function largeTrace(spans: number): KnownSpan[] {
 
 /** Requests as receivers take them in: spans in the order in which they end, so many a request, by resource. */
 export function requestsOf(spans: readonly KnownSpan[], spansARequest: number): Uint8Array[] {
-  const inOrder = [...spans].sort((a, b) => Number(a.piece.span.endTimeUnixNano - b.piece.span.endTimeUnixNano))
+  const inOrder = [...spans].sort((a, b) =>
+    Number(a.piece.span.endTimeUnixNano - b.piece.span.endTimeUnixNano),
+  )
   const requests: Uint8Array[] = []
   for (let at = 0; at < inOrder.length; at += spansARequest) {
-    requests.push(Buffer.from(batchOf(inOrder.slice(at, at + spansARequest).map(({ piece }) => piece)).encode()))
+    requests.push(
+      Buffer.from(batchOf(inOrder.slice(at, at + spansARequest).map(({ piece }) => piece)).encode()),
+    )
   }
   return requests
 }

@@ -5,7 +5,7 @@ import { type SightSpan, timeOf } from './held.ts'
 
 /**
  * What a runtime says of a call that it made: on which socket, at an instant at which it was open, and the same of the request for
- * which it was made (docs/decisions/0007).
+ * which it was made (docs/decisions/0010).
  */
 export interface Hint {
   /** As `socketOf` gives it. */

@@ -1,7 +1,7 @@
 'use strict'
 // For NODE_OPTIONS=--require: tells Fullspan for which request this process makes each of its HTTP calls. Nothing on the wire of
 // the application changes. Node follows its own asynchronous work (AsyncLocalStorage), so what capture could only guess on an event
-// loop is known here. A hint is two sockets and an instant at which each was open (docs/decisions/0007-runtime-hints.md).
+// loop is known here. A hint is two sockets and an instant at which each was open (docs/decisions/0010-runtime-hints.md).
 //
 // FULLSPAN_HINT_ENDPOINT: where hints go, as OTLP/HTTP JSON; http://127.0.0.1:4318/v1/traces if not set.
 // Never throws into the application, keeps no process alive, holds at most 10,000 hints, and drops them while nobody takes them.
@@ -17,48 +17,57 @@ const mostWaiting = 10_000
 const flushEveryMs = 500
 const pauseAfterFailureMs = 30_000
 
+// Symbols on the objects of Node, which are there for as long as what they tell is true.
+const servedBy = Symbol('fullspan.served')
+const callSocket = Symbol('fullspan.socket')
+const socketKey = Symbol('fullspan.key')
+const isOurs = Symbol('fullspan.own')
+const noRequest = { key: '', timeMs: 0 }
+
 const place = whereAmI()
 if (place !== undefined && URL.canParse(endpoint)) start(place)
 
 function start({ bootId, netns }) {
   /** In whatever a request's handler starts: the request's socket, and when it was open. */
   const serving = new AsyncLocalStorage()
-  /** Calls under way: what was being served when each was made. */
-  const calls = new WeakMap()
-  const own = new WeakSet()
   const clock = createClock()
-  const send = createSender(own)
+  const send = createSender()
 
   subscribe('http.server.request.start', ({ socket }) => {
     const key = keyOf(socket, false)
-    serving.enterWith(key === '' ? undefined : { key, timeNs: clock() })
+    serving.enterWith(key === '' ? undefined : { key, timeMs: clock() })
   })
 
   // node:http and https, and what is made of them
-  subscribe('http.client.request.start', ({ request }) => {
-    if (!own.has(request)) calls.set(request, serving.getStore())
-  })
+  subscribe('http.client.request.start', ({ request }) => begin(request))
   subscribe('http.client.response.finish', ({ request }) => tell(request, request.socket))
 
   // fetch
-  subscribe('undici:request:create', ({ request }) => calls.set(request, serving.getStore()))
-  const sockets = new WeakMap()
-  subscribe('undici:client:sendHeaders', ({ request, socket }) => sockets.set(request, socket))
-  subscribe('undici:request:headers', ({ request }) => tell(request, sockets.get(request)))
+  subscribe('undici:request:create', ({ request }) => begin(request))
+  subscribe('undici:client:sendHeaders', ({ request, socket }) => (request[callSocket] = socket))
+  subscribe('undici:request:headers', ({ request }) => tell(request, request[callSocket]))
+
+  function begin(request) {
+    if (request[isOurs] !== true) request[servedBy] = serving.getStore() ?? noRequest
+  }
 
   /** Once for each call, when its response has begun to come: then both sockets are open, and the call has its own. */
   function tell(request, socket) {
-    if (!calls.has(request) || socket === undefined || socket === null) return
-    const served = calls.get(request)
-    calls.delete(request)
+    const served = request[servedBy]
+    if (served === undefined || socket === undefined || socket === null) return
+    request[servedBy] = undefined
     const key = keyOf(socket, true)
-    if (key !== '') send({ key, timeNs: clock(), served })
+    if (key !== '') send({ key, timeMs: clock(), served })
   }
 
   /** As capture names a connection: the client's end first. */
   function keyOf(socket, isClient) {
-    const near = endOf(socket?.localAddress, socket?.localPort)
-    const far = endOf(socket?.remoteAddress, socket?.remotePort)
+    return (socket[socketKey] ??= readKey(socket, isClient))
+  }
+
+  function readKey(socket, isClient) {
+    const near = endOf(socket.localAddress, socket.localPort)
+    const far = endOf(socket.remoteAddress, socket.remotePort)
     if (near === '' || far === '') return ''
     return `${bootId}|${netns}|${isClient ? near : far}|${isClient ? far : near}`
   }
@@ -81,16 +90,18 @@ function whereAmI() {
 }
 
 /**
- * Unix time in ns, as BigInt, finer than Date's milliseconds: Date.now() only ever reads low, by less than 1 ms, so the largest
- * difference to the monotonic clock that was seen lately is the offset. It ages, because the system's clock is adjusted.
+ * Unix time in ms, finer than Date's: Date.now() reads low by less than 1 ms, and read before the monotonic clock only lower if the
+ * process has to wait in between. So the largest difference that was seen lately is the offset. It ages, because the system's clock
+ * is adjusted.
  */
 function createClock() {
   let offsetMs = -Infinity
   let nextMs = -Infinity
   let turnsAtMs = 0
   return () => {
+    const wallMs = Date.now()
     const nowMs = performance.now()
-    const seenMs = Date.now() - nowMs
+    const seenMs = wallMs - nowMs
     if (nowMs >= turnsAtMs) {
       offsetMs = nextMs
       nextMs = seenMs
@@ -98,11 +109,11 @@ function createClock() {
     }
     nextMs = Math.max(nextMs, seenMs)
     offsetMs = Math.max(offsetMs, seenMs)
-    return BigInt(Math.round((offsetMs + nowMs) * 1000)) * 1000n
+    return offsetMs + nowMs
   }
 }
 
-function createSender(own) {
+function createSender() {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
   let waiting = []
   let timer
@@ -120,7 +131,7 @@ function createSender(own) {
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
       timeout: 5000,
     })
-    own.add(request)
+    request[isOurs] = true
     const pause = () => (pausedUntilMs = Date.now() + pauseAfterFailureMs)
     request.on('response', response => {
       if (response.statusCode !== 200) pause()
@@ -145,23 +156,37 @@ const scope = {
   attributes: [{ key: 'fullspan.hint', value: { stringValue: 'node' } }],
 }
 
-function spanOf({ key, timeNs, served }) {
-  const time = String(timeNs)
-  const texts = {
-    'fullspan.hint.call': key,
-    'fullspan.hint.call_time': time,
-    ...(served && {
-      'fullspan.hint.request': served.key,
-      'fullspan.hint.request_time': String(served.timeNs),
-    }),
+/** Ids only have to differ: a hint goes no further than the processor that reads it. */
+const idPrefix = randomBytes(12).toString('hex')
+let count = 0
+
+function spanOf({ key, timeMs, served }) {
+  const time = nanoseconds(timeMs)
+  count = (count + 1) % 0xffff_ffff
+  const id = count.toString(16).padStart(8, '0')
+  const attributes = [
+    textAttribute('fullspan.hint.call', key),
+    textAttribute('fullspan.hint.call_time', time),
+  ]
+  if (served.key !== '') {
+    attributes.push(textAttribute('fullspan.hint.request', served.key))
+    attributes.push(textAttribute('fullspan.hint.request_time', nanoseconds(served.timeMs)))
   }
   return {
-    traceId: randomBytes(16).toString('hex'),
-    spanId: randomBytes(8).toString('hex'),
+    traceId: idPrefix + id,
+    spanId: idPrefix.slice(0, 8) + id,
     name: 'hint',
     kind: 1,
     startTimeUnixNano: time,
     endTimeUnixNano: time,
-    attributes: Object.entries(texts).map(([name, stringValue]) => ({ key: name, value: { stringValue } })),
+    attributes,
   }
+}
+
+function nanoseconds(ms) {
+  return `${Math.round(ms * 1000)}000`
+}
+
+function textAttribute(key, stringValue) {
+  return { key, value: { stringValue } }
 }

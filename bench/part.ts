@@ -5,6 +5,10 @@ export interface BenchOptions {
   readonly peer: string | undefined
   /** Folder for CPU profiles of Fullspan. */
   readonly profile: string | undefined
+  /** Only this causality set, to be read and written, not scored. */
+  readonly spans: string | undefined
+  /** Folder of the causality sets. */
+  readonly data: string
   /** Only rows whose name contains this. */
   readonly only: string
 }

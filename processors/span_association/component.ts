@@ -81,11 +81,12 @@ export function collectComponent(seed: Held, index: SpanIndex, rules: Rules, lim
     const { client, server } = exchange
     if (client) {
       reach(rules.sameExchange.appOf(client)?.app)
-      reach(rules.thread(client)?.server.exchange)
+      reach((rules.thread(client) ?? rules.statistics.causeOf(client))?.server.exchange)
     }
     if (!server) return
     reach(rules.sameExchange.appOf(server)?.app)
     for (const call of rules.thread.callsOf(server)) reach(call.exchange)
+    for (const call of rules.statistics.callsOf(server)) reach(call.exchange)
   }
 
   /** Those that nest with it: all carriers of the id, or, where they don't nest under one, none. */

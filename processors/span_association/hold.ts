@@ -32,7 +32,13 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
     new Observable<Batch>(output => {
       const clocks = createClocks()
       const index = createSpanIndex(clocks)
-      const rules = createRules(index)
+      const rules = createRules(index, {
+        isEnabled: config.statistics.enabled,
+        decideAfterMs: config.statistics.decide_after,
+        idleTimeoutMs: config.idle_timeout,
+        mostAtOnce: config.statistics.max_at_once,
+        mostProcesses: config.statistics.max_processes,
+      })
       const memory = createMemory(config.max_remembered)
       const linking = {
         rules,
@@ -63,6 +69,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         complete: () => {
           if (clocks.update(context.clock.nowMs())) index.forgetOrder()
           bindAll(queue.dueBefore(Infinity))
+          rules.statistics.decide(context.clock.nowMs(), true)
           while (releaseOldest('shutdown'));
           output.complete()
         },
@@ -117,6 +124,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
           earlier.isReleased = true
           settleDuplicate(earlier)
         } else index.add(held)
+        if (held.layer === 'sys') rules.statistics.add(held)
         queue.add(held)
         return true
       }
@@ -141,6 +149,7 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         if (clocks.update(nowMs)) index.forgetOrder()
         const due = queue.dueBefore(nowMs - config.idle_timeout)
         bindAll(due)
+        rules.statistics.decide(nowMs, false)
         const ready: Leaving[] = []
         for (const held of due) {
           if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
@@ -201,7 +210,12 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       }
 
       function release({ component, linked, reason }: Leaving & { linked: Linked }): void {
-        const { batch, members, withheld, rules: counts } = releaseComponent(component, linked, {
+        const {
+          batch,
+          members,
+          withheld,
+          rules: counts,
+        } = releaseComponent(component, linked, {
           context: linking,
           options,
         })

@@ -86,6 +86,13 @@ export function linkComponent(component: Component, context: LinkContext): Linke
       if (!link || !chosen || link.rule === chosen.rule || link.confidence < minConfidence) continue
       reject(head, link, `${chosen.rule} is surer`)
     }
+    if (chosen?.rule === 'statistics') {
+      for (const { server, confidence } of client ? (rules.statistics.causeOf(client)?.others ?? []) : []) {
+        const parent = entries.get(server) ?? server
+        reject(head, { parent, rule: 'statistics', confidence, evidence: '' }, 'less likely by its delays')
+      }
+      return
+    }
     const open = client ? rules.openRequests(client) : []
     for (const request of open) {
       const parent = entries.get(request) ?? request
@@ -173,7 +180,8 @@ export function linkComponent(component: Component, context: LinkContext): Linke
       byRequestId(exchange) ??
       bySameExchange(exchange) ??
       byThread(exchange) ??
-      byMemory(exchange)
+      byMemory(exchange) ??
+      byStatistics(exchange)
     )
   }
 
@@ -241,6 +249,18 @@ export function linkComponent(component: Component, context: LinkContext): Linke
     if (!link) return undefined
     const { server, ...rest } = link
     return { parent: entries.get(server) ?? server, ...rest }
+  }
+
+  function byStatistics({ client }: Exchange): Link | undefined {
+    const guess = client && rules.statistics.causeOf(client)
+    if (!guess) return undefined
+    const { server, confidence, others } = guess
+    return {
+      parent: entries.get(server) ?? server,
+      rule: 'statistics',
+      confidence,
+      evidence: `delays; ${others.length} other${others.length === 1 ? '' : 's'} possible`,
+    }
   }
 
   /** What it belongs to has left already. */

@@ -55,6 +55,36 @@ export const schema = {
       default: 0.8,
       description: 'Links that are less sure are not made: no link is better than a wrong one.',
     },
+    statistics: {
+      type: 'object',
+      default: {},
+      additionalProperties: false,
+      description:
+        'Where no other rule knows the cause of an outgoing call: which request of its process it most likely belongs to, by learnt delays and order.',
+      properties: {
+        enabled: { type: 'boolean', default: true, description: 'false: such calls stay without a parent.' },
+        decide_after: {
+          type: 'string',
+          format: 'duration',
+          default: '2s',
+          description:
+            'How long after a call came it is judged; longer (half of `idle_timeout` at most) while little is known of its process. A request that takes longer than this after its call has ended cannot be found.',
+        },
+        max_at_once: {
+          type: 'integer',
+          minimum: 10,
+          default: 5000,
+          description:
+            'Calls, and requests, of one process that are judged together. More are passed over and counted.',
+        },
+        max_processes: {
+          type: 'integer',
+          minimum: 1,
+          default: 1000,
+          description: 'Processes of which something is learnt; above it the oldest is forgotten.',
+        },
+      },
+    },
     explain: {
       type: 'boolean',
       default: false,

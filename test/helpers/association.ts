@@ -20,6 +20,7 @@ export const associationDefaults: AssociationConfig = {
   max_remembered: 200_000,
   min_confidence: 0.8,
   explain: false,
+  statistics: { enabled: true, decide_after: 2000, max_at_once: 5000, max_processes: 1000 },
   forward_app: true,
   trace_ids: 'keep',
   unsampled: 'drop',

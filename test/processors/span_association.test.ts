@@ -9,24 +9,12 @@ import type { Batch } from '../../model/batch.ts'
 import { type Span, spanKind } from '../../model/span.ts'
 import association from '../../processors/span_association/index.ts'
 import { type ManualClock, manualClock } from '../../core/manual-clock.ts'
+import { associationDefaults } from '../helpers/association.ts'
 import { appSpan, at, batchOf, exchange, type Piece, sight, treeOf } from '../helpers/stack.ts'
 
 type Config = Infer<typeof association.schema>
 
-const defaults: Config = {
-  mode: 'rewrite',
-  idle_timeout: 10_000,
-  max_age: 120_000,
-  max_held_bytes: 256 * 1024 * 1024,
-  max_trace_spans: 10_000,
-  max_traces: 100_000,
-  max_remembered: 200_000,
-  min_confidence: 0.8,
-  explain: false,
-  forward_app: true,
-  trace_ids: 'keep',
-  unsampled: 'drop',
-}
+const defaults = associationDefaults
 
 interface Run {
   readonly input$: Subject<Batch>

@@ -23,6 +23,8 @@ type RuleOfCall = (call: SightSpan) => ControlVerdict
 export interface ControlRule {
   /** For which request the call was made. */
   (call: SightSpan): ControlLink | undefined
+  /** Whether it is certain that no request was behind it. */
+  isOfNoRequest(call: SightSpan): boolean
   /** The calls that were made for a request: looked for only where a rule could find one. */
   callsOf(server: SightSpan): ReadonlySet<SightSpan>
 }
@@ -34,16 +36,20 @@ export interface ControlRule {
 export function controlRule(index: SpanIndex): ControlRule {
   const rules: readonly RuleOfCall[] = [runtimeHintRule(index), coroutineRule(index), threadRule(index)]
 
-  const requestOf = memoised(index, findRequest)
+  const judge = memoised(index, findVerdict)
 
-  function findRequest(call: SightSpan): ControlLink | undefined {
+  function findVerdict(call: SightSpan): ControlVerdict {
     if (call.point !== 'c-p') return undefined
     for (const rule of rules) {
       const verdict = rule(call)
-      if (verdict === 'none') return undefined
       if (verdict) return verdict
     }
     return undefined
+  }
+
+  function requestOf(call: SightSpan): ControlLink | undefined {
+    const verdict = judge(call)
+    return verdict === 'none' ? undefined : verdict
   }
 
   function callsOf(server: SightSpan): ReadonlySet<SightSpan> {
@@ -69,7 +75,7 @@ export function controlRule(index: SpanIndex): ControlRule {
     return found
   }
 
-  return Object.assign(requestOf, { callsOf })
+  return Object.assign(requestOf, { callsOf, isOfNoRequest: (call: SightSpan) => judge(call) === 'none' })
 }
 
 /** Whether no other was open when it began: else no call can be given to it because it was the only one. */

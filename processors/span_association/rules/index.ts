@@ -6,6 +6,7 @@ import { headerRule, type HeaderRule } from './header.ts'
 import { type MessagingRule, messagingRule } from './messaging.ts'
 import { type RequestIdRule, requestIdRule } from './request-id.ts'
 import { sameExchangeRule, type SameExchangeRule } from './same-exchange.ts'
+import { type StatisticsOptions, type StatisticsRule, statisticsRule } from './statistics.ts'
 
 /** The rules over one index, in order of certainty. */
 export interface Rules {
@@ -15,6 +16,7 @@ export interface Rules {
   readonly sameExchange: SameExchangeRule
   /** Runtime hint, coroutine, thread, event loop, process. */
   readonly thread: ControlRule
+  readonly statistics: StatisticsRule
   readonly appByKey: (key: string) => AppSpan | undefined
   /** To be called when exchanges leave: keys that did not nest stay demoted. Gives how many are. */
   settle(exchanges: ReadonlySet<Exchange>): number
@@ -22,23 +24,24 @@ export interface Rules {
   readonly openRequests: (call: SightSpan) => readonly SightSpan[]
 }
 
-export function createRules(index: SpanIndex): Rules {
+export function createRules(index: SpanIndex, options: StatisticsOptions): Rules {
   const header = headerRule(index)
   const requestId = requestIdRule(index)
   const messaging = messagingRule(index, header)
-  return {
+  const rules = {
     header,
     requestId,
     messaging,
     sameExchange: sameExchangeRule(index, isProven),
     thread: controlRule(index),
-    appByKey: key => index.appByKey.get(key),
-    settle: exchanges => header.settle(exchanges) + requestId.settle(exchanges),
-    openRequests: ({ process, start, end }) =>
+    appByKey: (key: string) => index.appByKey.get(key),
+    settle: (exchanges: ReadonlySet<Exchange>) => header.settle(exchanges) + requestId.settle(exchanges),
+    openRequests: ({ process, start, end }: SightSpan) =>
       (index.processes.get(process)?.served.overlapping(start, end) ?? []).filter(
         request => request.start <= start && end <= request.end,
       ),
-  }
+  } satisfies Omit<Rules, 'statistics'>
+  return { ...rules, statistics: statisticsRule(rules, options) }
 
   /** Whom a header has placed already, weaker rules leave alone. */
   function isProven(span: AppSpan | SightSpan): boolean {

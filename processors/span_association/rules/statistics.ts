@@ -39,10 +39,7 @@ export interface StatisticsOptions {
   readonly mostProcesses: number
 }
 
-export function statisticsRule(
-  rules: Pick<Rules, 'header' | 'requestId' | 'sameExchange' | 'thread'>,
-  options: StatisticsOptions,
-): StatisticsRule {
+export function statisticsRule(rules: Omit<Rules, 'statistics'>, options: StatisticsOptions): StatisticsRule {
   const processes = new Map<string, Watched>()
   const guesses = new WeakMap<SightSpan, Guess>()
   const given = new WeakMap<SightSpan, SightSpan[]>()
@@ -99,11 +96,13 @@ export function statisticsRule(
   /** Only the calls that have waited: what explains one may come after it. */
   function feed(process: Watched, { statistics, requestKinds, callKinds }: Judged): void {
     for (const request of process.requests) {
+      if (request.isReleased) continue
       const { span } = request
       statistics.addRequest(arrivalOf(request, requestKinds.numberOf(span.name)))
     }
     process.requests = []
     for (const call of process.calls) {
+      if (call.isReleased) continue
       const known = rules.thread(call)?.server
       if (!known && isExplained(call)) continue
       const { span } = call
@@ -120,7 +119,9 @@ export function statisticsRule(
     return (
       rules.header.callerOf(exchange) !== undefined ||
       rules.thread(call) !== undefined ||
-      rules.requestId(exchange) !== undefined ||
+      rules.thread.isOfNoRequest(call) ||
+      rules.messaging.senderOf(exchange) !== undefined ||
+      rules.requestId.callerOf(exchange) !== undefined ||
       rules.sameExchange.appOf(call) !== undefined
     )
   }

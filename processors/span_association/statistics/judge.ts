@@ -39,7 +39,8 @@ const doubt = 2
 export function createJudge(context: JudgeContext): Judge {
   const { scene, group } = context
   let assignments = 1
-  for (const call of group) assignments = Math.min(assignments * (scene.candidates[call]!.length + 1), Infinity)
+  for (const call of group)
+    assignments = Math.min(assignments * (scene.candidates[call]!.length + 1), Infinity)
   return assignments <= mostAssignments ? judgeExactly(context) : judgeByChance(context)
 }
 
@@ -63,7 +64,8 @@ function judgeExactly({ scene, model, order, random, group }: JudgeContext): Jud
     const now = group.map(call => causes[call]!)
     logs = assignments.map(chosen => {
       let log = 0
-      for (const [at, call] of group.entries()) if (chosen[at]! < 0) log += model.scoreAlone(calls[call]!.kind)
+      for (const [at, call] of group.entries())
+        if (chosen[at]! < 0) log += model.scoreAlone(calls[call]!.kind)
       for (let at = 0; at < touched.length; at++) log += scoreWith(at, chosen, scores)
       if (order.isEmpty) return log
       put(chosen)
@@ -81,7 +83,14 @@ function judgeExactly({ scene, model, order, random, group }: JudgeContext): Jud
     let score = scores.get(key)
     if (score === undefined) {
       const own = [...fixed[at]!, ...group.filter((_, of) => mask & (1 << of))]
-      scores.set(key, (score = model.score(scene, request, own.sort((a, b) => a - b))))
+      scores.set(
+        key,
+        (score = model.score(
+          scene,
+          request,
+          own.sort((a, b) => a - b),
+        )),
+      )
     }
     return score
   }

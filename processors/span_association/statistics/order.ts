@@ -107,7 +107,11 @@ export function createOrder(waitsFor: WaitsFor): Order {
       const key = keyOf(scene.requests[request]!.kind, scene.calls[call]!.kind)
       for (const other of neighbours(scene, call)) {
         if (other < call || !areComparable(scene, call, other)) continue
-        const overtaken = chanceOfOvertaking(scene, model, { call, other, against: odds.get(key) ?? (hasLearnt ? 0 : supposed) })
+        const overtaken = chanceOfOvertaking(scene, model, {
+          call,
+          other,
+          against: odds.get(key) ?? (hasLearnt ? 0 : supposed),
+        })
         const between = Math.abs(waitedSince[call]! - waitedSince[other]!)
         const byChance = chanceAmong(waits.get(key) ?? [], between, random)
         seen.push({ key, call, other, overtaken, byChance })
@@ -160,7 +164,8 @@ export function createOrder(waitsFor: WaitsFor): Order {
     const request = scene.causes[call]!
     const cause = scene.causes[other]!
     const canSwap =
-      encloses(scene.requests[request]!, scene.calls[other]!) && encloses(scene.requests[cause]!, scene.calls[call]!)
+      encloses(scene.requests[request]!, scene.calls[other]!) &&
+      encloses(scene.requests[cause]!, scene.calls[call]!)
     if (!canSwap) return isOvertaken ? 1 : 0
     const ours = scene.callsOf[request]!
     const theirs = scene.callsOf[cause]!

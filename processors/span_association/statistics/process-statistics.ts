@@ -72,7 +72,12 @@ export function createProcessStatistics<R, C>({
   function learnFromNothing() {
     const unit = Math.max(resolution, 1000)
     const waits = createWaitsFor(unit)
-    return { model: createModel(unit), waits, order: createOrder(waits.waitsFor), random: createRandom(20261128) }
+    return {
+      model: createModel(unit),
+      waits,
+      order: createOrder(waits.waitsFor),
+      random: createRandom(20261128),
+    }
   }
 
   function addRequest({ item, start, end, kind, words, arrivedMs }: Arrival<R>): void {
@@ -99,7 +104,9 @@ export function createProcessStatistics<R, C>({
   }
 
   function decide(nowMs: number, isLast: boolean): Decision<R, C>[] {
-    const dueMs = isLast ? Infinity : nowMs - (learnt.model.experience < maturity ? patienceMs : decideAfterMs)
+    const dueMs = isLast
+      ? Infinity
+      : nowMs - (learnt.model.experience < maturity ? patienceMs : decideAfterMs)
     if (!calls.some(({ arrivedMs }) => arrivedMs <= dueMs)) {
       if (!hasCalled) forget(requests.filter(({ arrivedMs }) => arrivedMs <= dueMs))
       return []
@@ -174,7 +181,12 @@ export function createProcessStatistics<R, C>({
   /** Requests that can get no more calls are learnt from for good, by how sure they are, and forgotten. */
   function settleRequests(
     scene: Scene,
-    { dueMs, isLast, waiting, sure }: { dueMs: number; isLast: boolean; waiting: Set<number>; sure: Map<number, number> },
+    {
+      dueMs,
+      isLast,
+      waiting,
+      sure,
+    }: { dueMs: number; isLast: boolean; waiting: Set<number>; sure: Map<number, number> },
   ): void {
     const { model } = learnt
     model.forgetTried()

@@ -49,7 +49,8 @@ export function createSearch({ scene, model, order, random, group }: SearchConte
   function swapWithNeighbour(call: number, temperature: number): void {
     const far = 1 + Math.floor(-3 * Math.log(1 - random()))
     const other = callsOfKind[calls[call]!.kind]![rankInKind[call]! + (random() < 0.5 ? far : -far)]
-    if (other !== undefined && isFree[other] && causes[call]! >= 0) exchange(call, causes[other]!, other, temperature)
+    if (other !== undefined && isFree[other] && causes[call]! >= 0)
+      exchange(call, causes[other]!, other, temperature)
   }
 
   function offerTo(call: number, temperature: number): void {
@@ -68,7 +69,8 @@ export function createSearch({ scene, model, order, random, group }: SearchConte
     const ours = from < 0 ? [call] : callsOf[from]!
     const theirs = request < 0 ? (other === undefined ? [] : [other]) : callsOf[request]!
     const chance = random()
-    if (chance < 0.25) move({ from, to: request, give: [call], take: other === undefined ? [] : [other] }, temperature)
+    if (chance < 0.25)
+      move({ from, to: request, give: [call], take: other === undefined ? [] : [other] }, temperature)
     else if (chance < 0.4) move({ from, to: request, give: [call], take: [] }, temperature)
     else if (chance < 0.7) {
       const since = other ?? theirs.find(its => calls[its]!.start >= calls[call]!.start) ?? Infinity
@@ -88,13 +90,15 @@ export function createSearch({ scene, model, order, random, group }: SearchConte
     if (!fits(to, give) || !fits(from, take)) return
     const ours = from < 0 ? none : without(callsOf[from]!, give, take)
     const theirs = to < 0 ? none : without(callsOf[to]!, take, give)
-    const before = worthOf(from) + worthOf(to) + aloneWorth(from, give) + aloneWorth(to, take) - orderCost(from, to)
+    const before =
+      worthOf(from) + worthOf(to) + aloneWorth(from, give) + aloneWorth(to, take) - orderCost(from, to)
     const oursScore = from < 0 ? 0 : model.score(scene, from, ours)
     const theirsScore = to < 0 ? 0 : model.score(scene, to, theirs)
     const keptOurs = from < 0 ? none : callsOf[from]!
     const keptTheirs = to < 0 ? none : callsOf[to]!
     settle(from, to, { give, take, ours, theirs })
-    const after = oursScore + theirsScore + aloneWorth(to, give) + aloneWorth(from, take) - orderCost(from, to)
+    const after =
+      oursScore + theirsScore + aloneWorth(to, give) + aloneWorth(from, take) - orderCost(from, to)
     const gain = after - before
     if (gain >= 0 || (temperature > 0 && random() < Math.exp(gain / temperature))) {
       if (from >= 0) scores[from] = oursScore

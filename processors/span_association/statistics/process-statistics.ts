@@ -68,6 +68,7 @@ export function createProcessStatistics<R, C>({
   let learnt = learnFromNothing()
   let passedOver = 0
   let hasCalled = false
+  let lookedMs = -Infinity
 
   function learnFromNothing() {
     const unit = Math.max(resolution, 1000)
@@ -107,13 +108,21 @@ export function createProcessStatistics<R, C>({
     const dueMs = isLast
       ? Infinity
       : nowMs - (learnt.model.experience < maturity ? patienceMs : decideAfterMs)
+    const waitMs = learnt.model.experience < maturity ? patienceMs / 2 : decideAfterMs
+    if (!isLast && nowMs - lookedMs < waitMs) return []
     if (!calls.some(({ arrivedMs }) => arrivedMs <= dueMs)) {
       if (!hasCalled) forget(requests.filter(({ arrivedMs }) => arrivedMs <= dueMs))
       return []
     }
+    lookedMs = nowMs
     const taken = takeEarliest()
     const scene = createScene(taken.requests, taken.calls)
-    const verdicts = judge(scene, learnt)
+    const isDue = ({ arrivedMs }: OwnCall<R, C>) => isLast || arrivedMs <= dueMs
+    const isCut = (group: readonly number[]) => {
+      const own = group.map(call => scene.calls[call] as OwnCall<R, C>)
+      return own.every(isDue) || own.some(({ arrivedMs }) => arrivedMs <= dueMs - mostWaitMs)
+    }
+    const verdicts = judge(scene, learnt, isCut)
     return freeze(scene, verdicts, { dueMs, isLast })
   }
 
@@ -141,20 +150,17 @@ export function createProcessStatistics<R, C>({
     { dueMs, isLast }: { dueMs: number; isLast: boolean },
   ): Decision<R, C>[] {
     const decisions: Decision<R, C>[] = []
-    const waiting = new Set<number>()
     const done = new Set<Call>()
-    for (const group of verdicts) {
-      const own = group.map(({ call }) => scene.calls[call] as OwnCall<R, C>)
-      const isDue = (call: OwnCall<R, C>) => isLast || call.arrivedMs <= dueMs
-      const oldest = own.reduce((least, { arrivedMs }) => Math.min(least, arrivedMs), Infinity)
-      const isCut = own.every(isDue) || oldest <= dueMs - mostWaitMs
-      for (const [at, verdict] of group.entries()) {
-        const call = own[at]!
-        if (isCut && isDue(call)) {
-          decisions.push(decisionOf(scene, verdict))
-          done.add(call)
-        } else for (const request of scene.candidates[verdict.call]!) waiting.add(request)
-      }
+    for (const verdict of verdicts.flat()) {
+      const call = scene.calls[verdict.call] as OwnCall<R, C>
+      if (!isLast && call.arrivedMs > dueMs) continue
+      decisions.push(decisionOf(scene, verdict))
+      done.add(call)
+    }
+    const waiting = new Set<number>()
+    for (const [at, call] of scene.calls.entries()) {
+      if (scene.isFree[at] && !done.has(call))
+        for (const request of scene.candidates[at]!) waiting.add(request)
     }
     for (const [at, call] of scene.calls.entries()) if (!scene.isFree[at]) done.add(call)
     learnt.order.settle(Uint8Array.from(scene.calls, call => (done.has(call) ? 1 : 0)))
@@ -230,22 +236,25 @@ interface Learnt {
   readonly random: () => number
 }
 
-/** Guesses, learns from the guess, guesses again; then decides. The less is known, the more rounds. */
-function judge(scene: Scene, { model, waits, order, random }: Learnt): Verdict[][] {
+/** Guesses, learns from the guess, guesses again; then decides the groups that are to be cut. The less is known, the more rounds. */
+function judge(
+  scene: Scene,
+  { model, waits, order, random }: Learnt,
+  isCut: (group: readonly number[]) => boolean,
+): Verdict[][] {
   const groups = groupsOf(scene)
-  model.forgetTried()
   guessFirst(scene, model)
   learn()
   const free = groups.reduce((sum, group) => sum + group.length, 0)
   const { rounds, sweeps, last } = effortFor(model.experience, free)
-  const judges = groups.map(group => createJudge({ scene, model, order, random, group }))
+  const judges = groups.map(group => ({ group, judge: createJudge({ scene, model, order, random, group }) }))
   for (let round = 0; round < rounds; round++) {
-    for (const each of judges) each.draw(sweeps)
+    for (const each of judges) each.judge.draw(sweeps)
     learn()
-    if (round > 0) order.learn(scene, model, random)
-    for (const each of judges) each.renew()
+    if (round > 0 || rounds === 1) order.learn(scene, model, random)
+    for (const each of judges) each.judge.renew()
   }
-  return judges.map(each => each.decide(last))
+  return judges.filter(({ group }) => isCut(group)).map(each => each.judge.decide(last))
 
   function learn(): void {
     model.forgetTried()
@@ -258,10 +267,13 @@ function judge(scene: Scene, { model, waits, order, random }: Learnt): Verdict[]
 
 /** Rounds of learning, sweeps in each, and sweeps for the decision; all together never more than `mostTries` tries. */
 function effortFor(experience: number, calls: number): { rounds: number; sweeps: number; last: number } {
-  const rounds = experience < 500 ? 8 : experience < 2000 ? 4 : 2
-  const affordable = mostTries / Math.max(1, calls) / (rounds * 40 + 200)
-  const share = Math.min(1, affordable)
-  return { rounds, sweeps: Math.max(2, Math.round(40 * share)), last: Math.max(20, Math.round(150 * share)) }
+  const [rounds, sweeps, last] = experience < maturity ? [8, 40, 150] : [2, 20, 80]
+  const share = Math.min(1, mostTries / Math.max(1, calls * (rounds * sweeps + 2 * last)))
+  return {
+    rounds,
+    sweeps: Math.max(2, Math.round(sweeps * share)),
+    last: Math.max(20, Math.round(last * share)),
+  }
 }
 
 const mostTries = 3_000_000

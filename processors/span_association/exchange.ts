@@ -135,7 +135,8 @@ export class Exchange {
     for (const member of this.members) {
       if (member.hostId === sight.hostId) continue
       const order = sideOf(sight) - sideOf(member)
-      if (order === 0 || member.responseSeq === undefined || member.responseSeq !== sight.responseSeq) continue
+      if (order === 0 || member.responseSeq === undefined || member.responseSeq !== sight.responseSeq)
+        continue
       const [first, second] = order > 0 ? [member, sight] : [sight, member]
       see({
         from: first.clock,

@@ -149,9 +149,7 @@ function holdSight(
     thread: (isSys && read.number(names.keyRequestThread)) || undefined,
     coroutine: (isSys && read.number(names.keyCoroutine)) || undefined,
     isInterleaved: isSys && read.attribute(names.keyEventLoop) === true,
-    peer: isSys
-      ? `${read.text(names.networkPeerAddress)}|${read.number(names.networkPeerPort) ?? 0}`
-      : '',
+    peer: isSys ? `${read.text(names.networkPeerAddress)}|${read.number(names.networkPeerPort) ?? 0}` : '',
     isTouchedByLoss: isSys && /gap|lost_events/.test(incomplete),
     headers,
     received,
@@ -238,7 +236,9 @@ function contextsOf(read: AttributeReader): Pick<SightSpan, 'headers' | 'receive
 
 function clockSaidOf(read: AttributeReader): Estimate | undefined {
   const offsetNs = read.number(names.clockOffset)
-  return offsetNs === undefined ? undefined : { offsetNs, uncertaintyNs: read.number(names.clockUncertainty) ?? 0 }
+  return offsetNs === undefined
+    ? undefined
+    : { offsetNs, uncertaintyNs: read.number(names.clockUncertainty) ?? 0 }
 }
 
 /** Within the segment, else the first reference (a link that carries the native ids). */

@@ -201,7 +201,12 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       }
 
       function release({ component, linked, reason }: Leaving & { linked: Linked }): void {
-        const { batch, members, withheld, rules: counts } = releaseComponent(component, linked, {
+        const {
+          batch,
+          members,
+          withheld,
+          rules: counts,
+        } = releaseComponent(component, linked, {
           context: linking,
           options,
         })

@@ -4,7 +4,8 @@ import type { SpanIndex } from './span-index.ts'
 import type { Stores } from './stores.ts'
 
 /** Why a trace left. */
-export type ReleaseReason = 'idle' | 'max_age' | 'max_held_bytes' | 'max_traces' | 'max_trace_spans' | 'shutdown'
+export type ReleaseReason =
+  'idle' | 'max_age' | 'max_held_bytes' | 'max_traces' | 'max_trace_spans' | 'shutdown'
 
 export function createMetrics(meter: Meter) {
   const held = meter.createObservableGauge('fullspan.association.held_bytes', {
@@ -15,7 +16,7 @@ export function createMetrics(meter: Meter) {
     description: 'Trace ids of APP spans that wait, and exchanges that name none.',
   })
   const offset = meter.createObservableGauge('fullspan.association.clock_offset', {
-    description: "What the clock of host `to` shows more than that of host `from`.",
+    description: 'What the clock of host `to` shows more than that of host `from`.',
     unit: 'ns',
   })
   const uncertainty = meter.createObservableGauge('fullspan.association.clock_uncertainty', {
@@ -31,7 +32,8 @@ export function createMetrics(meter: Meter) {
       [
         offset,
         result => {
-          for (const { from, to, offsetNs } of of.clocks.pairs()) result.observe(Math.round(offsetNs), { from, to })
+          for (const { from, to, offsetNs } of of.clocks.pairs())
+            result.observe(Math.round(offsetNs), { from, to })
         },
       ],
       [
@@ -65,7 +67,8 @@ export function createMetrics(meter: Meter) {
       description: 'Spans that came again and said no more, and earlier versions of spans that grew.',
     }),
     released: meter.createCounter('fullspan.association.released', {
-      description: 'Traces, or pieces of them, that left, by why: `idle` is as it should be, `max_…` means that a limit did it.',
+      description:
+        'Traces, or pieces of them, that left, by why: `idle` is as it should be, `max_…` means that a limit did it.',
     }),
   }
 }

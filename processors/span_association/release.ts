@@ -50,7 +50,8 @@ export function releaseComponent(
       withheld.push(member.span)
       continue
     }
-    let change = member.layer === 'app' ? changeOfApp(member, link, options) : changeOfSight(member, link, linked)
+    let change =
+      member.layer === 'app' ? changeOfApp(member, link, options) : changeOfSight(member, link, linked)
     if (member.layer !== 'app' || options.mode === 'rewrite') {
       const impossible = times.impossibleFor(member, link)
       if (impossible !== '') change = withAttribute(change, names.clockImpossible, impossible)
@@ -88,7 +89,9 @@ function changeOfApp(app: AppSpan, link: Link | undefined, { mode }: ReleaseOpti
   if (mode === 'attach' || !link) return restored(app)
   if (!isSameTrace(app, link)) {
     const own = linkTo(link)
-    const isThere = app.span.links.some(({ traceId, spanId }) => traceId === own.traceId && spanId === own.spanId)
+    const isThere = app.span.links.some(
+      ({ traceId, spanId }) => traceId === own.traceId && spanId === own.spanId,
+    )
     return isThere ? restored(app) : { ...restored(app), addLinks: [own] }
   }
   return {

@@ -158,7 +158,8 @@ export function createSpanIndex(clocks: Clocks): SpanIndex {
     }
     for (const exchange of exchangesByKey.get(held.exchangeKey) ?? none) {
       for (const known of exchange.members) {
-        const isAlike = known.start === held.start && known.point === held.point && known.hostId === held.hostId
+        const isAlike =
+          known.start === held.start && known.point === held.point && known.hostId === held.hostId
         if (isAlike && known.span.spanId === held.span.spanId) return known
       }
     }

@@ -18,7 +18,10 @@ export function createStores() {
   let heldBytes = 0
 
   /** Spans of one batch, in their order: calls `visit` with each, with bytes that may be held. */
-  function keep(groups: readonly SpanGroup[], visit: (span: Span, store: Store, group: SpanGroup) => void): void {
+  function keep(
+    groups: readonly SpanGroup[],
+    visit: (span: Span, store: Store, group: SpanGroup) => void,
+  ): void {
     const sizes = new Map<Uint8Array, { size: number; count: number }>()
     for (const { spans } of groups) {
       for (const { source, sizeBytes } of spans) {

@@ -120,7 +120,11 @@ export function interfaceFacts(point: string, index: number): Facts {
 }
 
 /** A server's span as SDKs write it. */
-export function serverSpanFacts(service: Service, number: number, peer: { address: string; port: number }): Facts {
+export function serverSpanFacts(
+  service: Service,
+  number: number,
+  peer: { address: string; port: number },
+): Facts {
   return {
     'http.request.method': 'GET',
     'http.route': '/orders/{id}',

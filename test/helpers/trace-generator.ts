@@ -66,11 +66,14 @@ export function generateTrace(options: TraceOptions): KnownSpan[] {
   const spans: MutableSpan[] = []
   const requestId = `req-${number}-${random.hex(8)}`
   let exchanges = 0
-  call({ service: options.client, thread: options.client.pid, header: {} }, {
-    visit: options.visit,
-    startUs: options.startUs,
-    cause: { parent: undefined, proof: undefined },
-  })
+  call(
+    { service: options.client, thread: options.client.pid, header: {} },
+    {
+      visit: options.visit,
+      startUs: options.startUs,
+      cause: { parent: undefined, proof: undefined },
+    },
+  )
   return spans
 
   /** The exchange by which `caller` visits a service; gives the time at which it has its answer. */
@@ -141,7 +144,8 @@ export function generateTrace(options: TraceOptions): KnownSpan[] {
           return begin + 100 + random.below(400)
         case 'gateway': {
           const header = { ...caller.header, [names.keyRequestId]: requestId }
-          const proof = caller.header[names.keyTraceparent] ?? caller.header[names.keySw8] ? 'header' : undefined
+          const proof =
+            (caller.header[names.keyTraceparent] ?? caller.header[names.keySw8]) ? 'header' : undefined
           return callAll(begin, { service, thread, header }, { parent: entry, proof })
         }
         case 'threads':
@@ -165,7 +169,10 @@ export function generateTrace(options: TraceOptions): KnownSpan[] {
 
     function serveWithAgent(entry: KnownSpan, begin: number): number {
       const agent = service.kind === 'opentelemetry' ? openTelemetry(caller) : skyWalking()
-      const serverSpan = reserve(service.host, { parent: entry, proof: agent.parentId === '' ? 'port' : 'header' })
+      const serverSpan = reserve(service.host, {
+        parent: entry,
+        proof: agent.parentId === '' ? 'port' : 'header',
+      })
       const serverContext = agent.next()
       const local = reserve(service.host, { parent: serverSpan, proof: 'sdk' })
       const localContext = agent.next()

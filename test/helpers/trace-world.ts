@@ -75,4 +75,3 @@ export function makeWorld(of: Settings): World {
   const kept = new Set(known.filter(() => !random.chance(of.lost)))
   return { known, kept, arrival: random.shuffled([...kept]) }
 }
-

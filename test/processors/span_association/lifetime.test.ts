@@ -75,7 +75,15 @@ t.test('what is in flight at the stop leaves with what is known', async t => {
 t.test('a message without an answer is an exchange like others', async t => {
   const oneWay = { [names.keyResponseSeq]: false }
   const spans = await associate(
-    exchange({ seq: 1, from: 0, to: 0, client: { pid: 1 }, server: { pid: 2 }, path: ['s-nd', 's', 'c', 'c-nd'].reverse(), attributes: oneWay }),
+    exchange({
+      seq: 1,
+      from: 0,
+      to: 0,
+      client: { pid: 1 },
+      server: { pid: 2 },
+      path: ['s-nd', 's', 'c', 'c-nd'].reverse(),
+      attributes: oneWay,
+    }),
   )
   t.strictSame(treeOf(spans), {
     'c-p 1': '',
@@ -90,7 +98,9 @@ t.test('a message without an answer is an exchange like others', async t => {
 t.test('a giant trace leaves in pieces, and others are not kept waiting by it', async t => {
   const { meter, value } = recordingMeter()
   const run = await startAssociation({ max_trace_spans: 100 }, { meter })
-  run.input$.next(batchOf([appSpan({ service: 'small', trace: 'd'.repeat(32), side: 'server', from: 0, to: 1 })]))
+  run.input$.next(
+    batchOf([appSpan({ service: 'small', trace: 'd'.repeat(32), side: 'server', from: 0, to: 1 })]),
+  )
   for (let count = 0; count < 60; count++) {
     run.input$.next(batchOf(giant(count * 5, 5)))
     run.clock.advance(500)
@@ -109,7 +119,10 @@ t.test('max_traces and max_held_bytes let the oldest go, and say so', async t =>
   for (let seq = 1; seq <= 5; seq++) {
     run.input$.next(batchOf([sight({ point: 'c-p', seq, from: seq, to: seq + 1, pid: seq })]))
   }
-  t.strictSame(run.spans().map(({ name }) => name), ['c-p 1', 'c-p 2'])
+  t.strictSame(
+    run.spans().map(({ name }) => name),
+    ['c-p 1', 'c-p 2'],
+  )
   t.equal(value('fullspan.association.released', { reason: 'max_traces' }), 2)
   t.equal(value('fullspan.association.held_traces'), 3)
   run.clock.advance(30_000)
@@ -117,19 +130,22 @@ t.test('max_traces and max_held_bytes let the oldest go, and say so', async t =>
   t.equal(value('fullspan.association.held_bytes'), 0)
 })
 
-t.test('counts the bytes that stay in memory: copies, or whole requests as long as any of their spans is held', async t => {
-  const { meter, value } = recordingMeter()
-  const run = await startAssociation({}, { meter })
-  const held = () => value('fullspan.association.held_bytes')
-  const few = batchOf([sight({ point: 'c-p', seq: 1, from: 0, to: 1, pid: 1 })])
-  run.input$.next(few)
-  t.equal(held(), few.groups[0]?.spans[0]?.sizeBytes, 'copied out of what it came in')
-  const bytes = new Uint8Array(batchOf(giant(0, 50)).encode())
-  run.input$.next(Batch.ofRequest('traces', bytes, 50))
-  t.equal(held() - few.groups[0]!.spans[0]!.sizeBytes, bytes.buffer.byteLength, 'held as it came')
-  run.clock.advance(30_000)
-  t.equal(held(), 0)
-})
+t.test(
+  'counts the bytes that stay in memory: copies, or whole requests as long as any of their spans is held',
+  async t => {
+    const { meter, value } = recordingMeter()
+    const run = await startAssociation({}, { meter })
+    const held = () => value('fullspan.association.held_bytes')
+    const few = batchOf([sight({ point: 'c-p', seq: 1, from: 0, to: 1, pid: 1 })])
+    run.input$.next(few)
+    t.equal(held(), few.groups[0]?.spans[0]?.sizeBytes, 'copied out of what it came in')
+    const bytes = new Uint8Array(batchOf(giant(0, 50)).encode())
+    run.input$.next(Batch.ofRequest('traces', bytes, 50))
+    t.equal(held() - few.groups[0]!.spans[0]!.sizeBytes, bytes.buffer.byteLength, 'held as it came')
+    run.clock.advance(30_000)
+    t.equal(held(), 0)
+  },
+)
 
 t.test('max_age ends a trace of which spans keep coming', async t => {
   const { meter, value } = recordingMeter()

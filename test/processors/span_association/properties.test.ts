@@ -43,7 +43,11 @@ t.test('no proven link is missed, and none contradicts a proof', async t => {
         const found = left.get(piece.span.spanId)
         // A second OpenTelemetry trace keeps its id, and only points to what caused it.
         const pointsTo = found?.parentSpanId || found?.links[0]?.spanId
-        t.equal(pointsTo, parent.piece.span.spanId, `${nameOf(span)} under ${nameOf(parent)} by ${proof}, ${JSON.stringify(of)}`)
+        t.equal(
+          pointsTo,
+          parent.piece.span.spanId,
+          `${nameOf(span)} under ${nameOf(parent)} by ${proof}, ${JSON.stringify(of)}`,
+        )
       }
     }),
     runs,
@@ -61,8 +65,17 @@ t.test('no parent at confidence 1 is wrong', async t => {
         const truth = byId.get(span.spanId)!
         const parent = byId.get(span.parentSpanId)
         // A header may name a span that was lost.
-        if (parent && !kept.has(parent)) t.ok(causes(truth).includes(parent), `${nameOf(truth)} by ${span.text(names.linkRule)}, ${JSON.stringify(of)}`)
-        else t.equal(span.parentSpanId, keptCause(truth, kept)?.piece.span.spanId, `${nameOf(truth)} by ${span.text(names.linkRule)}, ${JSON.stringify(of)}`)
+        if (parent && !kept.has(parent))
+          t.ok(
+            causes(truth).includes(parent),
+            `${nameOf(truth)} by ${span.text(names.linkRule)}, ${JSON.stringify(of)}`,
+          )
+        else
+          t.equal(
+            span.parentSpanId,
+            keptCause(truth, kept)?.piece.span.spanId,
+            `${nameOf(truth)} by ${span.text(names.linkRule)}, ${JSON.stringify(of)}`,
+          )
       }
     }),
     runs,

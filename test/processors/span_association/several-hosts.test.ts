@@ -42,7 +42,10 @@ for (const mode of ['rewrite', 'attach'] as const) {
   })
 }
 
-async function associated(batches: readonly Batch[], change: Partial<AssociationConfig> = {}): Promise<Batch[]> {
+async function associated(
+  batches: readonly Batch[],
+  change: Partial<AssociationConfig> = {},
+): Promise<Batch[]> {
   const run = await startAssociation(change)
   for (const batch of batches) run.input$.next(batch)
   run.clock.advance(30_000)

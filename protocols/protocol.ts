@@ -39,7 +39,11 @@ export interface Recorder {
 
 export type AttributeValue = string | number | boolean | readonly string[]
 
-/** A request and its response, or the lack of one. `attributes` by the names of model/attribute-names.ts. */
+/**
+ * A request and its response, or the lack of one. `attributes` by the names of model/attribute-names.ts. Headers that name a span become
+ * keys by `keysOfFields` of formats/propagation; of messages, `messageContexts` gives what goes into the one list that a batch needs
+ * (`fullspan.key.message_contexts`, with `messaging.operation.type`).
+ */
 export interface Exchange {
   readonly request: Message
   readonly response: Message | undefined

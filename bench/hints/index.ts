@@ -87,7 +87,7 @@ async function startServer(more: readonly string[], upstream: number, sink: numb
       FULLSPAN_HINT_ENDPOINT: `http://127.0.0.1:${sink}/v1/traces`,
     },
   })
-  const [line] = await once(createInterface(child.stdout), 'line')
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
   return { port: Number(line), end: () => child.stdin.end() }
 }
 

@@ -60,7 +60,10 @@ async function main(): Promise<void> {
   program
     .command('explain')
     .description("print one trace from the file exporter's files, and why each span has the parent it has")
-    .argument('[file...]', 'OTLP/JSON lines; rotated files are read, too (default: fullspan-data/traces.jsonl)')
+    .argument(
+      '[file...]',
+      'OTLP/JSON lines; rotated files are read, too (default: fullspan-data/traces.jsonl)',
+    )
     .requiredOption('--trace <id>', 'the trace id, or so many of its first digits that there is only one')
     .action(async (files: readonly string[], options: ExplainOptions) => {
       process.stdout.write(await explain(files, options))

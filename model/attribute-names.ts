@@ -28,10 +28,7 @@ export const attributeNames = {
     'fullspan.clock.offset_ns',
     "What the host's clock showed too much against the clock of its group's first host, where it was more than 1 ms. Times of spans are as they were.",
   ],
-  clockUncertainty: [
-    'fullspan.clock.uncertainty_ns',
-    'The offset is right within this.',
-  ],
+  clockUncertainty: ['fullspan.clock.uncertainty_ns', 'The offset is right within this.'],
   clockImpossible: [
     'fullspan.clock.impossible',
     '`starts_before_parent` or `ends_after_parent`, by more than clocks can be wrong: the parent is right, the times, or the order of work, are odd.',

@@ -35,7 +35,11 @@ export function describeTrace({ traceId, spans }: ExportedTrace): string {
       stack.push({ each: child, depth: depth + 1 })
     }
   }
-  for (const [id, count] of missing) lines.push('', `missing: ${id}, which ${count === 1 ? 'one span names' : `${count} spans name`} as its parent`)
+  for (const [id, count] of missing)
+    lines.push(
+      '',
+      `missing: ${id}, which ${count === 1 ? 'one span names' : `${count} spans name`} as its parent`,
+    )
   const inRings = sorted.filter(each => !isShown.has(each))
   for (const { span } of inRings) lines.push('', `in a ring: ${span.spanId} under ${span.parentSpanId}`)
   return `${lines.join('\n')}\n`
@@ -56,7 +60,9 @@ function reasonsOf(span: Span, ids: ReadonlySet<string>): string[] {
   const offset = span.number(names.clockOffset)
   if (offset !== undefined) {
     const within = span.number(names.clockUncertainty) ?? 0
-    reasons.push(`its host's clock is ${milliseconds(BigInt(offset))} ahead (± ${milliseconds(BigInt(within))})`)
+    reasons.push(
+      `its host's clock is ${milliseconds(BigInt(offset))} ahead (± ${milliseconds(BigInt(within))})`,
+    )
   }
   const wraps = span.text(names.wraps)
   if (wraps !== '') reasons.push(`the same exchange as ${wraps}`)
@@ -77,7 +83,9 @@ function reasonOfParent(span: Span, ids: ReadonlySet<string>): string {
   }
   if (parentSpanId !== '') return `parent as its SDK says${where}`
   const isApp = span.text(names.layer) === ''
-  return isApp ? 'no parent: its SDK says that it is a root' : 'no parent: no rule found one that is sure enough'
+  return isApp
+    ? 'no parent: its SDK says that it is a root'
+    : 'no parent: no rule found one that is sure enough'
 }
 
 function milliseconds(ns: bigint): string {

@@ -56,8 +56,8 @@ export async function readTraces(
     for (const { resource, spans } of Batch.ofRequest('traces', bytes, 0).groups) {
       for (const span of spans) {
         if (!span.traceId.startsWith(prefix)) continue
-        let known = traces.get(span.traceId)
-        if (!known) traces.set(span.traceId, (known = new Map()))
+        const known = traces.get(span.traceId) ?? new Map<string, ExportedSpan>()
+        traces.set(span.traceId, known)
         // Client and server may share an id (Zipkin's way), but not the start.
         const key = `${span.spanId} ${span.startTimeUnixNano}`
         const before = known.get(key)?.span

@@ -16,7 +16,9 @@ const trace = 'aaaa0000000000000000000000000001'
 const other = 'aaaa0000000000000000000000000002'
 
 t.test('prints the tree with rule, confidence, evidence, and what was rejected', async t => {
-  const folder = folderWith(t.testdir({ 'fullspan-data': {} }), { 'traces.jsonl': [await associated(request(trace, '1'))] })
+  const folder = folderWith(t.testdir({ 'fullspan-data': {} }), {
+    'traces.jsonl': [await associated(request(trace, '1'))],
+  })
   const { code, stdout, stderr } = await fullspan(['explain', '--trace', trace], folder)
   t.equal(stderr, '')
   t.equal(code, 0)
@@ -51,12 +53,22 @@ t.test('says why roots have no parent, who is missing, and who was rejected', as
     sight({ point: 's-p', seq: 1, from: 0, to: 1000, pid: 7 }),
     sight({ point: 's-p', seq: 2, from: 100, to: 900, pid: 7 }),
     sight({ point: 'c-p', seq: 3, from: 300, to: 400, pid: 7 }),
-    appSpan({ service: 'lone', trace, id: '5555555555555555', parent: '6666666666666666', side: 'server', from: 0, to: 9 }),
+    appSpan({
+      service: 'lone',
+      trace,
+      id: '5555555555555555',
+      parent: '6666666666666666',
+      side: 'server',
+      from: 0,
+      to: 9,
+    }),
   ]
   const batches = await run(pieces)
   const lines = batches.map(json)
   const folder = folderWith(t.testdir({ 'fullspan-data': {} }), { 'traces.jsonl': lines })
-  const call = batches.flatMap(batch => batch.groups.flatMap(({ spans }) => spans)).find(({ name }) => name === 'c-p 7')
+  const call = batches
+    .flatMap(batch => batch.groups.flatMap(({ spans }) => spans))
+    .find(({ name }) => name === 'c-p 7')
   const unlinked = await fullspan(['explain', '--trace', call!.traceId], folder)
   t.match(unlinked.stdout, /no parent: no rule found one that is sure enough/)
   t.match(unlinked.stdout, /not [0-9a-f]{16} by process 0\.5: one of 2 that were open/)
@@ -66,11 +78,21 @@ t.test('says why roots have no parent, who is missing, and who was rejected', as
 })
 
 t.test('errors say what to do', async t => {
-  const folder = folderWith(t.testdir({ 'fullspan-data': {} }), { 'traces.jsonl': [await associated(request(trace, '1'))] })
+  const folder = folderWith(t.testdir({ 'fullspan-data': {} }), {
+    'traces.jsonl': [await associated(request(trace, '1'))],
+  })
   const cases: [readonly string[], number, RegExp][] = [
-    [['explain', '--trace', 'bbbb'], 1, /No span in fullspan-data\/traces\.jsonl \(rotated files too\) has a trace id/],
+    [
+      ['explain', '--trace', 'bbbb'],
+      1,
+      /No span in fullspan-data\/traces\.jsonl \(rotated files too\) has a trace id/,
+    ],
     [['explain', '--trace', 'nothex'], 1, /--trace must be a trace id or its first digits, in hex/],
-    [['explain', '--trace', 'aa', 'missing.jsonl'], 1, /missing\.jsonl cannot be read \(ENOENT\)\. Name the file/],
+    [
+      ['explain', '--trace', 'aa', 'missing.jsonl'],
+      1,
+      /missing\.jsonl cannot be read \(ENOENT\)\. Name the file/,
+    ],
     [['explain'], 2, /required option '--trace <id>'/],
   ]
   const results = await Promise.all(cases.map(([args]) => fullspan(args, folder)))
@@ -96,7 +118,15 @@ function request(traceId: string, digit: string): Piece[] {
       server: { pid: 2 },
       attributes: { [names.keyTraceparent]: `00-${traceId}-${client}-01` },
     }),
-    appSpan({ service: 'stock', trace: traceId, id: `f${digit.repeat(15)}`, parent: client, side: 'server', from: 100, to: 900 }),
+    appSpan({
+      service: 'stock',
+      trace: traceId,
+      id: `f${digit.repeat(15)}`,
+      parent: client,
+      side: 'server',
+      from: 100,
+      to: 900,
+    }),
   ]
 }
 

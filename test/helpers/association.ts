@@ -10,7 +10,7 @@ import { at, batchOf, type Piece } from './stack.ts'
 
 export type AssociationConfig = Infer<typeof association.schema>
 
-export const associationDefaults: AssociationConfig = {
+const associationDefaults: AssociationConfig = {
   mode: 'rewrite',
   idle_timeout: 10_000,
   max_age: 120_000,
@@ -89,7 +89,7 @@ export async function associate(
   return run.spans()
 }
 
-export function spansOf(batch: Batch): Span[] {
+function spansOf(batch: Batch): Span[] {
   return batch.groups.flatMap(group => group.spans)
 }
 

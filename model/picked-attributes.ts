@@ -33,9 +33,15 @@ export class PickedAttributes implements AttributeReader {
   private readonly found: Int32Array
   private message: Message = { bytes: new Uint8Array(0), at: 0, end: 0, field: 0 }
 
-  /** At most 254 keys, of ASCII. */
-  constructor(keys: readonly string[]) {
+  /** Whether any of the first keys, those that are `rare`, is in the message. */
+  hasRare = false
+  private readonly rareCount: number
+
+  /** Together at most 254 keys, of ASCII. */
+  constructor({ rare, usual }: { rare: readonly string[]; usual: readonly string[] }) {
+    const keys = [...rare, ...usual]
     this.keys = keys
+    this.rareCount = rare.length
     this.next = new Uint8Array(keys.length + 1)
     this.found = new Int32Array(keys.length)
     for (const [place, key] of keys.entries()) {
@@ -51,6 +57,7 @@ export class PickedAttributes implements AttributeReader {
     this.message = message
     const { found } = this
     found.fill(0)
+    this.hasRare = false
     const { bytes, end: to } = message
     const wanted = message.field * 8 + wireBytes
     const cursor: Cursor = { bytes, at: message.at, end: to }
@@ -65,7 +72,10 @@ export class PickedAttributes implements AttributeReader {
       const end = cursor.at + length
       let place = this.placeOfKey(bytes, cursor.at, end)
       if (place === unusual) place = this.places.get(readKeyValueAt(bytes, at).key) ?? -1
-      if (place >= 0 && found[place] === 0) found[place] = at
+      if (place >= 0 && found[place] === 0) {
+        found[place] = at
+        if (place < this.rareCount) this.hasRare = true
+      }
       cursor.at = end
     }
     return this

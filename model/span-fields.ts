@@ -55,13 +55,13 @@ export interface SpanFields {
 
 /** What `with` may change. An attribute of `undefined` is taken away; `addLinks` come after those that are there. */
 export interface SpanChange {
-  readonly traceId?: string
-  readonly spanId?: string
-  readonly parentSpanId?: string
-  readonly name?: string
-  readonly kind?: SpanKind
-  readonly attributes?: Readonly<Record<string, AttributeValue | undefined>>
-  readonly addLinks?: readonly SpanLink[]
+  readonly traceId?: string | undefined
+  readonly spanId?: string | undefined
+  readonly parentSpanId?: string | undefined
+  readonly name?: string | undefined
+  readonly kind?: SpanKind | undefined
+  readonly attributes?: Readonly<Record<string, AttributeValue | undefined>> | undefined
+  readonly addLinks?: readonly SpanLink[] | undefined
 }
 
 /** Field numbers of opentelemetry.proto.trace.v1.Span. */

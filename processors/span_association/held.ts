@@ -1,6 +1,6 @@
 import { isNoId } from '../../model/ids.ts'
 import { names } from '../../model/attribute-names.ts'
-import type { AttributeReader } from '../../model/picked-attributes.ts'
+import type { AttributeReader, PickedAttributes } from '../../model/picked-attributes.ts'
 import type { Envelope } from '../../model/resource.ts'
 import { type Span, spanKind } from '../../model/span.ts'
 import type { Clocks, Estimate, HostClock } from './clocks.ts'
@@ -122,12 +122,12 @@ export function holdSpan(kept: Kept, arrivedMs: number): Held {
 function holdSight(
   { span, resource, scope, store, clocks }: Kept,
   arrivedMs: number,
-  { read, layer }: { read: AttributeReader; layer: 'sys' | 'net' },
+  { read, layer }: { read: PickedAttributes; layer: 'sys' | 'net' },
 ): SightSpan {
   const isSys = layer === 'sys'
   const hostId = resource.text(names.hostId)
   const incomplete = read.text(names.incomplete)
-  const { headers, received, isPushed, isSent } = contextsOf(read)
+  const { headers, received, isPushed, isSent } = read.hasRare ? contextsOf(read) : noContexts
   return {
     layer,
     span,
@@ -221,6 +221,8 @@ function exchangeKeyOf(span: Span, read: AttributeReader): string {
   if (seq !== undefined && responseSeq !== undefined) return `${seq}|${responseSeq}`
   return `alone|${span.spanId}`
 }
+
+const noContexts = { headers: [], received: [], isPushed: false, isSent: false }
 
 /** Messages that were sent are in the request like any header; messages that came in answer to it are not. */
 function contextsOf(read: AttributeReader): Pick<SightSpan, 'headers' | 'received' | 'isPushed' | 'isSent'> {

@@ -35,7 +35,10 @@ export interface Memory {
 }
 
 export function createMemory(limit: number): Memory {
-  const keys = createGenerations<Remembered>(limit / 2)
+  // Apart, because keys that are put together from a kind and a key cost more than all else here.
+  const apps = createGenerations<Remembered>(limit / 6)
+  const traces = createGenerations<Remembered>(limit / 6)
+  const tails = createGenerations<Remembered>(limit / 6)
   const spans = createGenerations<LeftSpan>(limit / 2)
 
   function rememberSpan(held: Held, { parents }: Linked): void {
@@ -53,25 +56,25 @@ export function createMemory(limit: number): Memory {
   }
 
   return {
-    span: key => keys.get(`span|${key}`),
-    tail: key => keys.get(`tail|${key}`),
-    traceId: key => keys.get(`trace|${key}`)?.traceId,
+    span: key => apps.get(key),
+    tail: key => tails.get(key),
+    traceId: key => traces.get(key)?.traceId,
     left(held) {
       const known = spans.get(held.span.spanId)
       return known?.start === held.start ? known : undefined
     },
-    remember({ apps, exchanges }, linked) {
-      for (const app of apps) {
+    remember(component, linked) {
+      for (const app of component.apps) {
         const { ownKey, traceKey, leftInTrace, span } = app
         const left = { traceId: leftInTrace, spanId: span.spanId }
-        keys.set(`span|${ownKey}`, left)
-        keys.set(`trace|${traceKey}`, left)
+        apps.set(ownKey, left)
+        traces.set(traceKey, left)
         rememberSpan(app, linked)
       }
-      for (const { key, headers, members, tail } of exchanges) {
+      for (const { key, headers, members, tail } of component.exchanges) {
         const left = { traceId: tail.leftInTrace, spanId: tail.span.spanId }
-        keys.set(`tail|${key}`, left)
-        for (const header of headers) keys.set(`tail|${header.key}`, left)
+        tails.set(key, left)
+        for (const header of headers) tails.set(header.key, left)
         for (const sight of members) rememberSpan(sight, linked)
       }
     },

@@ -137,10 +137,11 @@ function changeOfSight(sight: SightSpan, link: Link | undefined, { partners }: L
     attributes[names.clockUncertainty] = Math.round(clock.uncertaintyNs)
   }
   return {
-    ...(addLinks.length > 0 ? { addLinks } : {}),
+    traceId: sight.leftInTrace === sight.span.traceId ? undefined : sight.leftInTrace,
     parentSpanId: link ? idOf(link.parent) : '',
     kind: sight.layer === 'net' || partner ? spanKind.internal : side,
     attributes,
+    addLinks,
   }
 }
 
@@ -151,7 +152,8 @@ function applyChange(member: Held, change: SpanChange | undefined, traceId: stri
   const { span } = member
   const isMoved = traceId !== span.traceId
   if (!change && !isMoved) return span
-  if (member.layer !== 'app' || member.originalTraceId === traceId) {
+  if (member.layer !== 'app') return span.with(change ?? {})
+  if (member.originalTraceId === traceId) {
     return span.with(isMoved ? { ...change, traceId } : (change ?? {}))
   }
   // Written anew where a Fullspan before us has moved it: so it stays behind the others, and nothing changes.

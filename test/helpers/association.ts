@@ -10,7 +10,7 @@ import { at, batchOf, type Piece } from './stack.ts'
 
 export type AssociationConfig = Infer<typeof association.schema>
 
-const associationDefaults: AssociationConfig = {
+export const associationDefaults: AssociationConfig = {
   mode: 'rewrite',
   idle_timeout: 10_000,
   max_age: 120_000,

@@ -17,6 +17,8 @@ export interface Model {
   scoreAlone(kind: number): number
   /** How well a call fits a request by itself, before it is known what else the request does. */
   scorePair(scene: Scene, request: number, call: number): number
+  /** Of how many requests of this kind that made such a call it is known, the scene's own included. */
+  familiarity(requestKind: number, callKind: number): number
   /** Learns from the scene's assignment as one possible truth. Several before `finishTrying` are averaged. */
   tryOut(scene: Scene, weight: number): void
   /** Learns pairs, for the very first guess. */
@@ -92,6 +94,12 @@ export function createModel(unit: number): Model {
     const before = delayOf(kind, eventPairStart + called)
     const after = delayOf(kind, eventPairEnd + called)
     return (before?.log(from - start) ?? 0) + (after?.log(end - to) ?? 0) + wordsLog(scene, request, call)
+  }
+
+  function familiarity(requestKind: number, callKind: number): number {
+    const { settled, tried } = setsOf(requestKind)
+    const code = String.fromCharCode(callKind + 1)
+    return settled.withCall(code) + tried.withCall(code)
   }
 
   function tryPair(scene: Scene, request: number, call: number, weight: number): void {
@@ -176,6 +184,7 @@ export function createModel(unit: number): Model {
     score,
     scoreAlone,
     scorePair,
+    familiarity,
     tryOut,
     tryPair,
     finishTrying,

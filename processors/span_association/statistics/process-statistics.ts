@@ -173,10 +173,11 @@ export function createProcessStatistics<R, C>({
     const own = scene.calls[call] as OwnCall<R, C>
     const request = cause < 0 ? undefined : (scene.requests[cause] as OwnRequest<R>)
     if (request) request.decided.push({ ...own, known: request })
+    const seen = request ? learnt.model.familiarity(request.kind, own.kind) : 0
     return {
       call: own.item,
       cause: request?.item,
-      confidence,
+      confidence: (confidence * seen) / (seen + unfamiliarity),
       others: others.map(other => ({
         cause: (scene.requests[other.cause] as OwnRequest<R>).item,
         confidence: other.confidence,
@@ -225,6 +226,9 @@ export function createProcessStatistics<R, C>({
 
 /** A group of calls that never ends is cut after this long beyond the time at which its oldest was due. */
 const mostWaitMs = 2000
+
+/** What was seen this often is believed half: a few requests explain themselves. */
+const unfamiliarity = 5
 
 /** Requests after which a process is known. */
 const maturity = 1000

@@ -32,9 +32,16 @@ export function createCallSets(eventsPerSource: number): CallSets {
     for (const code of new Set([...settled.codes, ...tried.codes, ...codes])) {
       const share = Math.min(0.999, (tried.withCall(code) + settled.withCall(code) + 0.5) / all)
       const count = codes.split(code).length - 1
-      probability *= count === 0 ? 1 - share : share * 0.02 ** (count - 1)
+      probability *= count === 0 ? 1 - share : share * againShare(code) ** (count - 1)
     }
     return probability
+  }
+
+  /** Of the calls of a kind, how many are not the first of their request. */
+  function againShare(code: string): number {
+    const all = tried.calls(code) + settled.calls(code)
+    const first = tried.withCall(code) + settled.withCall(code)
+    return Math.min(0.9, (all - first + 0.02) / (all + 1))
   }
 
   return {
@@ -83,7 +90,9 @@ export interface CallCounts {
   readonly requests: number
   readonly codes: Iterable<string>
   sets(codes: string): number
+  /** Requests with such a call, and such calls. */
   withCall(code: string): number
+  calls(code: string): number
   event(event: number): number
   eventsLike(event: number): number
   /** How many calls of this kind shared a word with their request, of how many. */
@@ -93,6 +102,7 @@ export interface CallCounts {
 function createCounts(eventsPerSource: number): CallCounts {
   let requests = 0
   const sets = new Map<string, number>()
+  const withCall = new Map<string, number>()
   const calls = new Map<string, number>()
   const events = new Map<number, number>()
   const sources = new Map<number, number>()
@@ -107,7 +117,8 @@ function createCounts(eventsPerSource: number): CallCounts {
     add(codes, weight) {
       requests += weight
       count(sets, codes, weight)
-      for (const code of new Set(codes)) count(calls, code, weight)
+      for (const code of new Set(codes)) count(withCall, code, weight)
+      for (const code of codes) count(calls, code, weight)
     },
     addEvent(event, weight) {
       count(events, event, weight)
@@ -119,13 +130,13 @@ function createCounts(eventsPerSource: number): CallCounts {
     },
     clear() {
       requests = 0
-      for (const map of [sets, calls, events, sources, words]) map.clear()
+      for (const map of [sets, withCall, calls, events, sources, words]) map.clear()
     },
     age(most) {
       if (requests <= most) return
       const factor = most / requests
       requests = most
-      for (const map of [sets, calls]) for (const [key, value] of map) map.set(key, value * factor)
+      for (const map of [sets, withCall, calls]) for (const [key, value] of map) map.set(key, value * factor)
       for (const map of [events, sources]) for (const [key, value] of map) map.set(key, value * factor)
       for (const [key, [shared, all]] of words) words.set(key, [shared * factor, all * factor])
     },
@@ -136,7 +147,8 @@ function createCounts(eventsPerSource: number): CallCounts {
       return calls.keys()
     },
     sets: codes => sets.get(codes) ?? 0,
-    withCall: code => calls.get(code) ?? 0,
+    withCall: code => withCall.get(code) ?? 0,
+    calls: code => calls.get(code) ?? 0,
     event: event => events.get(event) ?? 0,
     eventsLike: event => sources.get(Math.floor(event / eventsPerSource)) ?? 0,
     words: call => words.get(call) ?? [0, 0],

@@ -9,6 +9,7 @@ import type { Scene } from './scene.ts'
 export function guessFirst(scene: Scene, model: Model): void {
   const rounds = model.experience >= enoughExperience ? 1 : mostRounds
   let weights = weigh(scene, model, model.experience === 0)
+  const shares = sharesOf(scene)
   for (let round = 1; round < rounds; round++) {
     model.forgetTried()
     for (const [call, ofCall] of weights.entries()) {
@@ -17,9 +18,9 @@ export function guessFirst(scene: Scene, model: Model): void {
     }
     model.finishTrying()
     weights = weigh(scene, model, false)
-    for (let pass = 0; pass < 3; pass++) spread(scene, weights)
+    for (let pass = 0; pass < 3; pass++) spread(scene, weights, shares)
   }
-  takeBest(scene, weights)
+  takeBest(scene, weights, shares)
 }
 
 const enoughExperience = 200
@@ -41,8 +42,16 @@ function weigh(scene: Scene, model: Model, isBlank: boolean): Float64Array[] {
   })
 }
 
+/** How many calls of each kind a request has that has any, roughly: calls over requests that could have made them. */
+function sharesOf({ callsOfKind, candidates }: Scene): number[] {
+  return callsOfKind.map(calls => {
+    const requests = new Set(calls.flatMap(call => [...candidates[call]!]))
+    return Math.max(1, Math.ceil((0.8 * calls.length) / Math.max(1, requests.size)))
+  })
+}
+
 /** Where a request has more than its share of a kind of call, its calls lean to their other candidates. */
-function spread(scene: Scene, weights: readonly Float64Array[]): void {
+function spread(scene: Scene, weights: readonly Float64Array[], shares: readonly number[]): void {
   const { requests, calls, candidates, callKinds } = scene
   const loads = new Float64Array(requests.length * callKinds)
   const each = (see: (call: number, at: number, slot: number) => void) => {
@@ -53,7 +62,7 @@ function spread(scene: Scene, weights: readonly Float64Array[]): void {
     }
   }
   each((call, at, slot) => (loads[slot]! += weights[call]![at]!))
-  each((call, at, slot) => (weights[call]![at]! /= Math.max(0.2, loads[slot]!)))
+  each((call, at, slot) => (weights[call]![at]! /= Math.max(0.2, loads[slot]! / shares[calls[call]!.kind]!)))
   for (const ofCall of weights) {
     let sum = 0
     for (const weight of ofCall) sum += weight
@@ -61,20 +70,25 @@ function spread(scene: Scene, weights: readonly Float64Array[]): void {
   }
 }
 
-function takeBest(scene: Scene, weights: readonly Float64Array[]): void {
+function takeBest(scene: Scene, weights: readonly Float64Array[], shares: readonly number[]): void {
   const { calls, candidates, causes, callsOf, callKinds } = scene
   const pairs: { weight: number; call: number; request: number }[] = []
   for (const [call, ofCall] of weights.entries()) {
     for (const [at, weight] of ofCall.entries()) pairs.push({ weight, call, request: candidates[call]![at]! })
   }
   pairs.sort((a, b) => b.weight - a.weight)
-  const taken = new Set<number>()
-  for (const { call, request } of pairs) {
-    const slot = request * callKinds + calls[call]!.kind
-    if (causes[call]! >= 0 || taken.has(slot)) continue
-    causes[call] = request
-    callsOf[request]!.push(call)
-    taken.add(slot)
+  const taken = new Map<number, number>()
+  for (const isGenerous of [false, true]) {
+    for (const { call, request } of pairs) {
+      const { kind } = calls[call]!
+      const slot = request * callKinds + kind
+      const has = taken.get(slot) ?? 0
+      const share = shares[kind]!
+      if (causes[call]! >= 0 || has >= (isGenerous && share > 1 ? 3 * share : share)) continue
+      causes[call] = request
+      callsOf[request]!.push(call)
+      taken.set(slot, has + 1)
+    }
   }
   for (const list of callsOf) list.sort((a, b) => a - b)
 }

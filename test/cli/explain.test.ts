@@ -6,11 +6,14 @@ import { packageRoot } from '../../core/package-root.ts'
 import { writeJsonRequest } from '../../formats/otlp/json-write.ts'
 import { names } from '../../model/attribute-names.ts'
 import type { Batch } from '../../model/batch.ts'
-import { startAssociation } from '../helpers/association.ts'
+import { associationDefaults, startAssociation } from '../helpers/association.ts'
 import { appSpan, batchOf, exchange, type Piece, sight } from '../helpers/stack.ts'
 
 // Each starts a process.
 t.setTimeout(120_000)
+
+/** What is explained here is what rules say: nothing has been learnt. */
+const statistics = { ...associationDefaults.statistics, enabled: false }
 
 const trace = 'aaaa0000000000000000000000000001'
 const other = 'aaaa0000000000000000000000000002'
@@ -131,7 +134,7 @@ function request(traceId: string, digit: string): Piece[] {
 }
 
 async function run(pieces: readonly Piece[]): Promise<readonly Batch[]> {
-  const association = await startAssociation({ explain: true })
+  const association = await startAssociation({ explain: true, statistics })
   association.input$.next(batchOf(pieces))
   association.clock.advance(30_000)
   return association.batches

@@ -50,15 +50,15 @@ const boundary = ([room, forbidden]) => ({
   },
 })
 /** A component never imports another component. */
-const siblings = room => ({
-  files: [`${room}/*/**/*.ts`],
+const siblings = (room, depth) => ({
+  files: [`${room}/${'*/'.repeat(depth)}${depth > 1 ? '**/' : ''}*.ts`],
   rules: {
     'no-restricted-imports': [
       'error',
       {
         patterns: [
           {
-            regex: `^\\.\\./[a-z0-9_]+/|^(\\.\\./)+(${[...above[room], room, 'test', 'bench', 'components\\.ts'].join('|')})(/|$)`,
+            regex: `^(\\.\\./){${depth}}[a-z0-9_]+/|^(\\.\\./)+(${[...above[room], room, 'test', 'bench', 'components\\.ts'].join('|')})(/|$)`,
             message: `A component imports model, formats, core, protocols, flow (receivers only) and its own folder.`,
           },
         ],
@@ -103,7 +103,7 @@ export default tseslint.config(
     },
   },
   ...['model', 'formats', 'core', 'protocols', 'flow'].map(room => boundary([room, above[room]])),
-  ...['receivers', 'processors', 'exporters'].map(siblings),
+  ...['receivers', 'processors', 'exporters'].flatMap(room => [siblings(room, 1), siblings(room, 2)]),
   {
     files: ['test/**/*.ts', 'bench/**/*.ts'],
     rules: {

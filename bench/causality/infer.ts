@@ -65,9 +65,7 @@ function spanOf(span: SetSpan, startMs: number, first: number): Span {
   const isRoot = call === undefined || call === null
   const nanosOf = (us: number) => BigInt(startMs) * 1_000_000n + BigInt(us - first) * 1000n
   return Span.create({
-    traceId: (traceIds + BigInt(call ?? id) + (isRoot ? 1n << 64n : 0n))
-      .toString(16)
-      .padStart(32, '0'),
+    traceId: (traceIds + BigInt(call ?? id) + (isRoot ? 1n << 64n : 0n)).toString(16).padStart(32, '0'),
     spanId: idOf(id),
     parentSpanId: '',
     name: op,

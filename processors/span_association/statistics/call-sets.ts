@@ -29,7 +29,7 @@ export function createCallSets(eventsPerSource: number): CallSets {
   function oneByOne(codes: string): number {
     const all = tried.requests + settled.requests + 1
     let probability = 1
-    for (const code of new Set([...settled.codes, ...tried.codes, ...codes])) {
+    for (const code of new Set([...settled.codes, ...tried.codes, ...Array.from(codes)])) {
       const share = Math.min(0.999, (tried.withCall(code) + settled.withCall(code) + 0.5) / all)
       const count = codes.split(code).length - 1
       probability *= count === 0 ? 1 - share : share * againShare(code) ** (count - 1)

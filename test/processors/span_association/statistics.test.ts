@@ -168,7 +168,7 @@ t.test(
     const requests = simulate({ count: 400, meanGap: 4 * ms, random: createRandom(10) })
     const linked = await associate(requests, {})
     const count = linked.filter(span => span.text(names.linkRule) === 'statistics').length
-  t.ok(count > 600, String(count))
+    t.ok(count > 600, String(count))
     const rightly = linked.filter(span => span.parentSpanId !== '' && isChild(span)).length
     t.ok(linked.filter(({ parentSpanId }) => parentSpanId !== '').length - rightly < 8)
     t.ok(linked.every(span => span.parentSpanId === '' || (span.number(names.linkConfidence) ?? 0) >= 0.8))

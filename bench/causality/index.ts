@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { associationDefaults } from '../../test/helpers/association.ts'
 import type { BenchOptions, Part } from '../part.ts'
-import { tableLines } from '../table.ts'
 import { inferCauses } from './infer.ts'
 import { scoreOf } from './score.ts'
 import { compress, readSpans, readTruth, setsIn } from './sets.ts'
@@ -33,26 +32,22 @@ async function printTable({ data, isQuick, only }: BenchOptions, print: Print): 
   print(
     'causality: share of calls with the right request (best guess), and of whole traces; wrong and unlinked at min_confidence\n',
   )
-  const rows: string[][] = []
+  const header = ['parents', 'traces', 'wrong', 'unlinked', 'overconfident', 'CPU s', 'heap MiB']
+  const line = (set: string, factor: string, cells: readonly string[]) =>
+    [
+      set.padEnd(18),
+      factor.padStart(4),
+      ...cells.map((cell, at) => cell.padStart(header[at]!.length + 1)),
+    ].join(' ')
+  print(line('set', '×', header))
   for (const set of sets) {
     if (!set.includes(only)) continue
     const truth = readTruth(join(data, `${set}.truth.jsonl.gz`))
     const spans = readSpans(join(data, `${set}.spans.jsonl.gz`))
-    for (const factor of isQuick ? [1] : [1, 3, 10, 30])
-      rows.push([set, `${factor}`, ...(await measure(compress(spans, truth, factor), truth))])
+    for (const factor of isQuick ? [1] : [1, 3, 10, 30]) {
+      print(line(set, `${factor}`, await measure(compress(spans, truth, factor), truth)))
+    }
   }
-  const header = [
-    'set',
-    'compressed',
-    'parents',
-    'traces',
-    'wrong',
-    'unlinked',
-    'overconfident',
-    'CPU s',
-    'heap MiB',
-  ]
-  for (const line of tableLines(header, rows)) print(line)
   print('')
 }
 

@@ -31,10 +31,10 @@ export interface JudgeContext {
 }
 
 /**
- * Confidence is read at this temperature, that is with all log likelihoods halved: the distributions are learnt and delays are not quite
+ * Confidence is read at this temperature, that is with log likelihoods less than half as far apart: the distributions are learnt and delays are not quite
  * independent, so margins are less than they seem. Measured on public data, links then are right at least as often as they say.
  */
-const doubt = 2
+const doubt = 2.5
 
 export function createJudge(context: JudgeContext): Judge {
   const { scene, group } = context

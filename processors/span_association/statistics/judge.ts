@@ -142,20 +142,26 @@ function sharesOf(logs: readonly number[], temperature: number): number[] {
 
 function judgeByChance(context: JudgeContext): Judge {
   const { scene, group } = context
+  const { causes, callsOf, candidates } = scene
+  const touched = [...new Set(group.flatMap(call => [...candidates[call]!]))]
   const search = createSearch(context)
 
   function decide(sweeps: number): Verdict[] {
+    for (let sweep = 0; sweep < 2 * sweeps; sweep++) search.sweep(1 - (sweep + 1) / (2 * sweeps))
+    const best = group.map(call => causes[call]!)
+    const bestCalls = touched.map(request => callsOf[request]!)
     const tallies = group.map(() => new Map<number, number>())
     for (let sweep = 0; sweep < sweeps; sweep++) {
       search.sweep(doubt)
       for (const [at, call] of group.entries()) {
-        const cause = scene.causes[call]!
+        const cause = causes[call]!
         tallies[at]!.set(cause, (tallies[at]!.get(cause) ?? 0) + 1 / sweeps)
       }
     }
-    const cooling = sweeps
-    for (let sweep = 0; sweep < cooling; sweep++) search.sweep(1.5 * (1 - (sweep + 1) / cooling))
-    return group.map((call, at) => verdictOf(call, scene.causes[call]!, tallies[at]!))
+    for (const [at, call] of group.entries()) causes[call] = best[at]!
+    for (const [at, request] of touched.entries()) callsOf[request] = bestCalls[at]!
+    search.rescore()
+    return group.map((call, at) => verdictOf(call, causes[call]!, tallies[at]!))
   }
 
   return {

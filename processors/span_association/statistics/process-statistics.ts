@@ -271,7 +271,7 @@ function judge(
 
 /** Rounds of learning, sweeps in each, and sweeps for the decision; all together never more than `mostTries` tries. */
 function effortFor(experience: number, calls: number): { rounds: number; sweeps: number; last: number } {
-  const [rounds, sweeps, last] = experience < maturity ? [8, 40, 150] : [2, 20, 80]
+  const [rounds, sweeps, last] = experience < maturity ? [14, 40, 150] : [2, 20, 80]
   const share = Math.min(1, mostTries / Math.max(1, calls * (rounds * sweeps + 2 * last)))
   return {
     rounds,
@@ -280,7 +280,7 @@ function effortFor(experience: number, calls: number): { rounds: number; sweeps:
   }
 }
 
-const mostTries = 3_000_000
+const mostTries = 4_000_000
 
 /** How sure the least sure call of each request is. */
 function sureness(verdicts: readonly (readonly Verdict[])[]): Map<number, number> {

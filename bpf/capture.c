@@ -117,7 +117,8 @@ bool capture_check(struct tiers *tiers, const struct settings *settings, char *r
 	tiers->has_sock = has_tracepoint(btf, "sock_send_length") && has_tracepoint(btf, "sock_recv_length") &&
 			  has_tracepoint(btf, "sk_data_ready");
 	tiers->has_send_start = has_tracepoint(btf, "tcp_sendmsg_locked");
-	tiers->has_io_uring = has_tracepoint(btf, "io_uring_submit_req");
+	tiers->has_io_uring = has_tracepoint(btf, "io_uring_submit_req") &&
+			      has_tracepoint(btf, "io_uring_poll_arm") && has_tracepoint(btf, "io_uring_queue_async_work");
 	tiers->has_net = btf__find_by_name_kind(btf, "bpf_dynptr_from_skb", BTF_KIND_FUNC) > 0;
 	btf__free(btf);
 	if (!choose_tier(tiers, settings ? settings->sys_tier : SYS_AUTO, settings ? settings->send_start : START_AUTO)) {
@@ -145,6 +146,8 @@ static void choose_programs(struct probe_bpf *skeleton, const struct tiers *tier
 	bpf_program__set_autoload(skeleton->progs.socket_spliced, is_sock);
 	bpf_program__set_autoload(skeleton->progs.socket_ready, is_sock && has_unix);
 	bpf_program__set_autoload(skeleton->progs.request_submitted, is_sock && tiers->has_io_uring);
+	bpf_program__set_autoload(skeleton->progs.request_waits, is_sock && tiers->has_io_uring);
+	bpf_program__set_autoload(skeleton->progs.request_queued, is_sock && tiers->has_io_uring);
 	bpf_program__set_autoload(skeleton->progs.tcp_send_started, is_sock && tiers->send_start == START_LOCKED);
 	bpf_program__set_autoload(skeleton->progs.send_entered, is_sock && tiers->send_start == START_ENTER);
 	bpf_program__set_autoload(skeleton->progs.call_entered, !is_sock);

@@ -124,6 +124,7 @@ struct thread_state {
 	__u32 many_moved;
 	__u32 seq;
 	__u32 enter_nr;
+	__u64 request; /* of io_uring, submitted last */
 	__u64 call_sk; /* system call tier: the socket that it is sending on */
 };
 

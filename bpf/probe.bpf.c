@@ -72,7 +72,21 @@ int BPF_PROG(socket_ready, struct sock *sk)
 SEC("tp_btf/io_uring_submit_req")
 int BPF_PROG(request_submitted, struct io_kiocb *request)
 {
-	note_request(request);
+	note_submission(request);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_poll_arm")
+int BPF_PROG(request_waits, struct io_kiocb *request)
+{
+	note_wait(request);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_queue_async_work")
+int BPF_PROG(request_queued, struct io_kiocb *request)
+{
+	note_wait(request);
 	return 0;
 }
 

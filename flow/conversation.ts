@@ -46,6 +46,8 @@ export interface Conversation {
   close(atNs?: bigint): void
   /** Whose bytes direction 0 carries; undefined until the protocol is recognised. */
   speakerOf0(): Speaker | undefined
+  /** Requests were seen that did not wait for the answer to the one before. */
+  isPipelined(): boolean
   /** `unknown`: no protocol of ours; its bytes are counted only. */
   state(): 'recognising' | 'decoding' | 'unknown'
 }
@@ -61,6 +63,8 @@ export function createConversation(options: ConversationOptions): Conversation {
   const mishaps = { losses: 0, gaps: 0, retransmissions: 0 }
   let { isLate } = options
   let closedNs: bigint | undefined
+  let isPipelined = false
+  let requestsThisTurn = 0
 
   let mark: Mark = packetMark(0n, 0, false)
   let bytes = nothing
@@ -70,6 +74,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   const recorder: Recorder = {
     begin(from, at) {
       const message = openMessage(from, mark, at, mishaps)
+      if (from === 'client' && ++requestsThisTurn > 1) isPipelined = true
       hashStart(message, bytes, at, length)
       message.lengthBytes = -at
       open[from] = message
@@ -139,7 +144,10 @@ export function createConversation(options: ConversationOptions): Conversation {
   function decode(direction: Direction, newMark: Mark, newBytes: Uint8Array, newLength: number): void {
     if (decoder === undefined) return
     const from = direction === 0 ? speakerOf0! : opposite(speakerOf0!)
-    if (lastSpeaker !== undefined && lastSpeaker !== from) decoder.turn(from)
+    if (lastSpeaker !== undefined && lastSpeaker !== from) {
+      requestsThisTurn = 0
+      decoder.turn(from)
+    }
     lastSpeaker = from
     mark = newMark
     bytes = newBytes
@@ -190,6 +198,7 @@ export function createConversation(options: ConversationOptions): Conversation {
       recognition = undefined
     },
     speakerOf0: () => speakerOf0,
+    isPipelined: () => isPipelined,
     state: () => (decoder !== undefined ? 'decoding' : recognition !== undefined ? 'recognising' : 'unknown'),
   }
 }

@@ -2,7 +2,7 @@ import type { Protocol } from '../protocols/protocol.ts'
 import { builtInProtocols } from '../protocols/index.ts'
 import { createClockMap } from './clock-map.ts'
 import type { SeenExchange } from './conversation.ts'
-import type { CaptureEvent } from './events.ts'
+import type { Advice, CaptureEvent } from './events.ts'
 import { createFacts } from './facts.ts'
 import { defaultLimits, settleNs } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
@@ -37,6 +37,8 @@ export interface Flow {
   advance(nowNs: bigint): FinishedSpan[]
   /** The end: what is under way leaves as it is. */
   flush(): FinishedSpan[]
+  /** What is wanted of connections from now on, once: capture may spare the rest. */
+  takeAdvice(): Advice[]
   readonly stats: Readonly<FlowStats>
 }
 
@@ -132,6 +134,12 @@ export function createFlow(options: FlowOptions = {}): Flow {
       case 'interface_gone':
         facts.removeInterface(event)
         break
+      case 'socket_counts':
+        sockets.count(event)
+        break
+      case 'level':
+        stats.level = event.level
+        break
       case 'own_connection':
         paths.exclude(event)
         break
@@ -175,6 +183,7 @@ export function createFlow(options: FlowOptions = {}): Flow {
       settle(true)
       return takeFinished()
     },
+    takeAdvice: () => sockets.takeAdvice(),
     stats,
   }
 }

@@ -1,7 +1,14 @@
 import type { Protocol, Speaker } from '../protocols/protocol.ts'
 import { createConversation } from './conversation.ts'
 import type { Conversation, Direction, SeenExchange } from './conversation.ts'
-import type { Endpoint, SocketCloseEvent, SocketDataEvent, Transport } from './events.ts'
+import type {
+  Advice,
+  Endpoint,
+  SocketCloseEvent,
+  SocketCountsEvent,
+  SocketDataEvent,
+  Transport,
+} from './events.ts'
 import type { Facts } from './facts.ts'
 import { createBoundedMap, idleNs, quietNs } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
@@ -24,6 +31,8 @@ interface Stream extends SocketStream {
   readonly next: [number | undefined, number | undefined]
   lastNs: bigint
   isQuiet: boolean
+  /** What capture was asked for. */
+  advised: Advice['mode']
 }
 
 interface Socket {
@@ -37,6 +46,9 @@ interface Socket {
 export interface Sockets {
   push(event: SocketDataEvent): void
   close(event: SocketCloseEvent): void
+  count(event: SocketCountsEvent): void
+  /** What is wanted of connections that was not said yet. */
+  takeAdvice(): Advice[]
   gap(): void
   /** Once a second or so of event time. */
   sweep(nowNs: bigint): void
@@ -65,6 +77,19 @@ export function createSockets(options: SocketsOptions): Sockets {
     closeAll(socket)
   })
 
+  let advice: Advice[] = []
+
+  /** One cookie may stand for many conversations by UDP: there is nothing to say then. */
+  function advise(stream: Stream): void {
+    const { conversation } = stream
+    const state = conversation.state()
+    if (stream.transport === 'udp' || state === 'recognising') return
+    const mode = state === 'unknown' ? 'counts' : conversation.isPipelined() ? 'whole' : 'heads'
+    if (mode === stream.advised) return
+    stream.advised = mode
+    advice.push({ cookie: stream.cookie, mode })
+  }
+
   function push(event: SocketDataEvent): void {
     const thread = threads.touch(event.tid, event.cookie, event.role === 'server')
     let socket = sockets.get(event.cookie)
@@ -86,12 +111,14 @@ export function createSockets(options: SocketsOptions): Sockets {
     if (stream.conversation.state() === 'unknown') {
       stats.eventsIgnored.unknown_protocol++
       stats.unknownBytes += event.length
+      advise(stream)
       return
     }
     if (event.timeNs - stream.lastNs > quietNs && stream.lastNs !== 0n) stream.conversation.quiet()
     stream.lastNs = event.timeNs
     stream.isQuiet = false
     move(stream, event, thread)
+    advise(stream)
   }
 
   function addStream(socket: Socket, key: string, stream: Stream): void {
@@ -126,6 +153,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       next: [undefined, undefined],
       lastNs: 0n,
       isQuiet: false,
+      advised: 'whole',
     }
     return stream
   }
@@ -199,9 +227,25 @@ export function createSockets(options: SocketsOptions): Sockets {
       closeAll(socket, event.timeNs)
       sockets.delete(event.cookie)
     },
+    count({ cookie, timeNs, sentBytes, receivedBytes }) {
+      stats.unknownBytes += sentBytes + receivedBytes
+      const socket = sockets.get(cookie)
+      if (socket === undefined) return
+      socket.lastNs = timeNs
+      for (const stream of socket.streams.values()) stream.lastNs = timeNs
+    },
+    takeAdvice() {
+      if (advice.length === 0) return advice
+      const taken = advice
+      advice = []
+      return taken
+    },
     gap() {
       for (const socket of sockets.values()) {
-        for (const stream of socket.streams.values()) stream.conversation.gap()
+        for (const stream of socket.streams.values()) {
+          stream.conversation.gap()
+          stream.advised = 'whole' // what captures now knows of nothing
+        }
       }
     },
     sweep(nowNs) {

@@ -18,6 +18,8 @@ export interface FlowStats {
   /** Bytes on connections that speak no protocol known here. */
   unknownBytes: number
   retransmissions: number
+  /** Steps that capture has gone down to keep within its budget. */
+  level: number
 }
 
 export type IgnoredReason = 'unknown_protocol' | 'own_connection' | 'seen_before' | 'loopback_copy'
@@ -37,5 +39,6 @@ export function createStats(): FlowStats {
     pathsEvicted: 0,
     unknownBytes: 0,
     retransmissions: 0,
+    level: 0,
   }
 }

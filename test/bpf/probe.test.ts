@@ -351,7 +351,7 @@ t.test('gives IPv6 addresses as such, and mapped ones as IPv4', { skip }, async 
 })
 
 t.test('times sends by their packets where the kernel does not tell their start', { skip }, async t => {
-  const capture = await startCapture({ hasSendStart: false })
+  const capture = await startCapture({ sendStart: 'packet' })
   const server = await startServer('127.0.0.1')
   const client = await startClient('127.0.0.1', server.port)
   await ask(client, 'first')

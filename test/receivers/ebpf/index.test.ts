@@ -8,12 +8,18 @@ import { receiverBench } from '../../helpers/context.ts'
 
 const golden = (name: string) => join(packageRoot(), 'test/golden/ebpf', name)
 
+const noLists = { ports: [], network_namespaces: [], cidrs: [], pids: [], cgroups: [] }
 const defaults = {
   net: true,
   max_payload_bytes: 2048,
   udp_ports: [53],
   exclude_ports: [],
   network_namespaces: [],
+  unix: true,
+  filter: { include: noLists, exclude: noLists },
+  sys_tier: 'auto',
+  send_start: 'auto',
+  budget: {},
   record_max_size: 1024 * 1024,
   replay_pace: 'fast',
 } as const

@@ -4,7 +4,7 @@
 #define HEADERS 256 /* bytes: a request line and what matters of its headers */
 #define FULL_SHARE 65536u
 #define LAST_LEVEL 14 /* nothing but counts */
-#define CALM_WINDOWS 4
+#define CALM_WINDOWS 3
 #define CALM_PERMILLE 400 /* stepping up doubles the load at most */
 
 uint32_t budget_payload(uint32_t level, uint32_t max_payload)

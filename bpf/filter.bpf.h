@@ -111,6 +111,7 @@ static __always_inline __u8 lists_of_cgroup(void)
 					      cgroup_subsystem * sizeof(state));
 	else /* a cgroup begins with its own state */
 		state = (struct cgroup_subsys_state *)BPF_CORE_READ(set, dfl_cgrp);
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_CGROUP_DEPTH && state; i++) {
 		id = BPF_CORE_READ(state, cgroup, kn, id);
 		lists = bpf_map_lookup_elem(&cgroup_filter, &id);

@@ -156,7 +156,7 @@ static __always_inline __u64 take_waiter(const struct io_key *key)
 }
 
 /* Only when the registers are of no call on this socket. Leaves `source` alone when no request is known. */
-static __always_inline void take_request(struct source *source, struct sock *sk, bool receiving)
+static __noinline int take_request(struct source *source, struct sock *sk, bool receiving)
 {
 	struct thread_state *thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
 	struct io_key key = { .sk = (__u64)sk, .receiving = receiving };
@@ -165,11 +165,12 @@ static __always_inline void take_request(struct source *source, struct sock *sk,
 	if (!is_request_of(request, &key)) {
 		request = thread ? thread->request : 0;
 		if (!is_request_of(request, &key))
-			return;
+			return 0;
 		thread->request = 0;
 	}
 	if (!source_of_request(source, (struct io_kiocb *)request) || !source->base)
 		source->kind = SOURCE_NONE;
+	return 0;
 }
 
 #endif

@@ -185,6 +185,13 @@ struct {
 	__type(value, struct process_seen_record);
 } process_scratches SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct socket_name_record);
+} name_scratches SEC(".maps");
+
 /* Processes whose facts have been sent. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -12,6 +12,7 @@ static __always_inline __u32 gather(struct socket_scratch *out, const struct sou
 {
 	__u64 filled = 0, skip = source->offset;
 
+#pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < MAX_IOVEC; i++) {
 		struct user_iovec element = {};
 		const void *address = (const void *)(source->base + i * sizeof(element));
@@ -136,6 +137,7 @@ static __always_inline __u64 length_of_message(const struct user_message *messag
 {
 	__u64 sum = 0;
 
+#pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < MAX_IOVEC; i++) {
 		struct user_iovec element;
 
@@ -161,7 +163,8 @@ static __always_inline bool is_next_received(const struct thread_state *thread, 
 	return length == thread->many_moved;
 }
 
-static __always_inline void source_of_many(struct source *source, struct sock *sk, bool receiving, __u64 moved)
+/* Apart from the rest, as all that is rare: programs stay short, and quick to verify. */
+static __noinline int source_of_many(struct source *source, struct sock *sk, bool receiving, __u64 moved)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -173,21 +176,22 @@ static __always_inline void source_of_many(struct source *source, struct sock *s
 	source->kind = SOURCE_NONE;
 	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!thread)
-		return;
+		return 0;
 	index = next_of_many(thread, sk, vector, size);
 	if (receiving && size > 1 && (regs->r8 || !is_next_received(thread, vector, index))) {
 		/* A call with a timeout may end without a sign. */
 		forget_many(thread);
-		return;
+		return 0;
 	}
 	thread->many_moved = moved;
 	if (bpf_probe_read_user(&slot, sizeof(slot), (void *)(vector + index * sizeof(slot))))
-		return;
+		return 0;
 	source_of_message(source, &slot.message);
 	if (!receiving && length_of_message(&slot.message) != moved)
 		source->kind = SOURCE_NONE;
 	if (index + 1 >= size)
 		forget_many(thread);
+	return 0;
 }
 
 /* From the registers of the system call that the current task is in. SOURCE_NONE when it is not one that we know. */

@@ -128,6 +128,13 @@ int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state
 	return 0;
 }
 
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(socket_destroyed, struct sock *sk)
+{
+	on_destroyed(sk);
+	return 0;
+}
+
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(packet_transmitted, struct sk_buff *skb)
 {

@@ -169,7 +169,7 @@ static __always_inline void look_up_verdict(struct socket_state *state)
 	state->allowance = verdict->allowance;
 }
 
-static __always_inline void tell_counts(struct socket_state *state, __u64 time_ns)
+static __noinline int tell_counts(struct socket_state *state, __u64 time_ns)
 {
 	struct socket_counts_record record = {};
 
@@ -185,6 +185,7 @@ static __always_inline void tell_counts(struct socket_state *state, __u64 time_n
 	state->counted = 0;
 	state->counted_at_ns = time_ns;
 	emit(&record, sizeof(record));
+	return 0;
 }
 
 /* True: only counted, there is no event. */
@@ -225,36 +226,34 @@ static __always_inline __u64 allowance_of(struct socket_state *state, const stru
 	return limit < state->allowance - before ? limit : state->allowance - before;
 }
 
-static __always_inline bool tell_name(struct sock *sk, __u64 cookie)
+static __always_inline __u8 read_name(const struct unix_address *address, char *to)
 {
-	struct unix_sock *local = (struct unix_sock *)sk;
-	struct unix_sock *remote = (struct unix_sock *)BPF_CORE_READ(local, peer);
-	struct unix_address *here = BPF_CORE_READ(local, addr);
-	struct unix_address *there = remote ? BPF_CORE_READ(remote, addr) : NULL;
-	struct socket_name_record record = {};
 	__u64 length;
 
-	record.head.length = sizeof(record);
-	record.head.type = RECORD_SOCKET_NAME;
-	record.head.version = PROBE_PROTOCOL_VERSION;
-	record.cookie = cookie;
-	if (here) {
-		length = BPF_CORE_READ(here, len) - 2;
-		asm volatile("" : "+r"(length));
-		if (length > MAX_SOCKET_NAME)
-			length = MAX_SOCKET_NAME;
-		record.local_length = length;
-		bpf_probe_read_kernel(record.local, length, &here->name[0].sun_path);
-	}
-	if (there) {
-		length = BPF_CORE_READ(there, len) - 2;
-		asm volatile("" : "+r"(length));
-		if (length > MAX_SOCKET_NAME)
-			length = MAX_SOCKET_NAME;
-		record.remote_length = length;
-		bpf_probe_read_kernel(record.remote, length, &there->name[0].sun_path);
-	}
-	return emit(&record, sizeof(record));
+	if (!address)
+		return 0;
+	length = BPF_CORE_READ(address, len) - 2;
+	asm volatile("" : "+r"(length));
+	if (length > MAX_SOCKET_NAME)
+		length = MAX_SOCKET_NAME;
+	bpf_probe_read_kernel(to, length, &address->name[0].sun_path);
+	return length;
+}
+
+static __noinline bool tell_name(struct unix_sock *local, __u64 cookie, __u32 scratch_index)
+{
+	struct unix_sock *remote = (struct unix_sock *)BPF_CORE_READ(local, peer);
+	struct socket_name_record *record = bpf_map_lookup_elem(&name_scratches, &scratch_index);
+
+	if (!record)
+		return false;
+	record->head.length = sizeof(*record);
+	record->head.type = RECORD_SOCKET_NAME;
+	record->head.version = PROBE_PROTOCOL_VERSION;
+	record->cookie = cookie;
+	record->local_length = read_name(BPF_CORE_READ(local, addr), record->local);
+	record->remote_length = remote ? read_name(BPF_CORE_READ(remote, addr), record->remote) : 0;
+	return emit(record, sizeof(*record));
 }
 
 static __always_inline void emit_data(struct socket_scratch *out, struct sock *sk, struct socket_state *state, __u64 payload)
@@ -263,7 +262,7 @@ static __always_inline void emit_data(struct socket_scratch *out, struct sock *s
 	__u64 size = clamp(payload, MAX_PAYLOAD) + sizeof(out->record);
 
 	if (is_unix(&out->record.ends) && !state->is_named)
-		state->is_named = tell_name(sk, state->cookie);
+		state->is_named = tell_name((struct unix_sock *)sk, state->cookie, out->record.direction);
 	out->record.head.length = size;
 	out->record.head.type = RECORD_SOCKET_DATA;
 	out->record.head.version = PROBE_PROTOCOL_VERSION;
@@ -626,7 +625,6 @@ static __always_inline void on_state_change(struct sock *sk, int old_state, int 
 	struct socket_state *state;
 	struct listener listener;
 	struct endpoints ends;
-	__u64 address = (__u64)sk;
 	__u8 yes = 1;
 
 	if (sk->sk_protocol != IPPROTO_TCP || !endpoints_of(sk, &ends))
@@ -644,14 +642,20 @@ static __always_inline void on_state_change(struct sock *sk, int old_state, int 
 		if (state && is_own_socket(sk, state, &ends, false))
 			remember_own(sk, state, &ends);
 		note_first_seq(sk, state);
-	} else if (new_state == TCP_CLOSE) {
-		state = find_state(sk);
-		if (!state)
-			return;
-		tell_close(state);
-		if (is_syscall_tier)
-			bpf_map_delete_elem(&sockets_by_address, &address);
 	}
+}
+
+/* Not at TCP_CLOSE: a socket may be in that state with bytes that were not read yet (tcp_time_wait after a half close). */
+static __always_inline void on_destroyed(struct sock *sk)
+{
+	struct socket_state *state = find_state(sk);
+	__u64 address = (__u64)sk;
+
+	if (!state)
+		return;
+	tell_close(state);
+	if (is_syscall_tier)
+		bpf_map_delete_elem(&sockets_by_address, &address);
 }
 
 #endif

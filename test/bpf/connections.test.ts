@@ -6,6 +6,7 @@ import type { Span } from '../../model/span.ts'
 import { compile, noCompiler, runProgram } from '../helpers/c-program.ts'
 import { noCapture, python, startCapture, textOf, type Capture } from '../helpers/live-capture.ts'
 
+t.setTimeout(240_000)
 const skip = noCapture()
 const tiers = ['sock', 'syscall'] as const
 

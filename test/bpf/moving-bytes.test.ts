@@ -6,6 +6,7 @@ import type { Span } from '../../model/span.ts'
 import { compile, noCompiler, runProgram, type Compiled } from '../helpers/c-program.ts'
 import { noCapture, startCapture, textOf, type Capture } from '../helpers/live-capture.ts'
 
+t.setTimeout(240_000)
 const skip = noCapture() || noCompiler()
 const headBytes = 'HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n'.length
 const shortResponse = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'

@@ -62,6 +62,7 @@ const dataOf = (capture: Capture, port: number): SocketDataEvent[] =>
     .filter(event => event.type === 'socket_data')
     .filter(event => event.local.port === port || event.remote.port === port)
 
+t.setTimeout(240_000)
 const skip = noCapture()
 /** Ids of the BPF programs that a process holds. */
 const programsOf = (pid: number): number[] =>

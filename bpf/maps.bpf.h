@@ -25,6 +25,8 @@ const volatile bool is_syscall_tier = false; /* sockets come from sys_enter and 
 const volatile __u64 ring_bytes = 16 << 20;
 const volatile __u8 port_flags[65536] = {};
 
+__u32 process_generation = 1; /* moves with every process that executes a program or ends */
+
 /* Set by the user side at any time. */
 __u32 verdict_generation = 0;     /* moves with every change of `verdicts` */
 __u32 level_payload = MAX_PAYLOAD; /* bytes of an event at most, by the budget */
@@ -57,6 +59,8 @@ struct socket_state {
 	__u32 turn_bytes; /* since the direction changed */
 	__u32 rx_seq;     /* of the next byte to be received */
 	__u32 filter_pid;
+	__u32 told_pid; /* whose facts were told, unless a process began or ended since: told_generation */
+	__u32 told_generation;
 	__u8 filter;
 	__u8 mode;
 	__u8 turn;

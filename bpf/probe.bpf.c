@@ -158,6 +158,7 @@ int BPF_PROG(process_exited, struct task_struct *task)
 	if (task->signal->live.counter || !bpf_map_lookup_elem(&known_processes, &pid))
 		return 0;
 	bpf_map_delete_elem(&known_processes, &pid);
+	__sync_fetch_and_add(&process_generation, 1);
 	record.head.length = sizeof(record);
 	record.head.type = RECORD_PROCESS_EXIT;
 	record.head.version = PROBE_PROTOCOL_VERSION;
@@ -174,6 +175,7 @@ int BPF_PROG(process_executed, struct task_struct *task)
 	__u32 pid = task->tgid;
 
 	bpf_map_delete_elem(&known_processes, &pid);
+	__sync_fetch_and_add(&process_generation, 1);
 	return 0;
 }
 

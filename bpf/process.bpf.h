@@ -61,4 +61,16 @@ static __always_inline void tell_process(__u32 scratch_index)
 		tell_new_process(scratch_index);
 }
 
+/* The same, nearly always without a look into a map. */
+static __always_inline void tell_process_on(struct socket_state *state, __u32 scratch_index)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32, generation = process_generation;
+
+	if (state->told_pid == pid && state->told_generation == generation)
+		return;
+	tell_process(scratch_index);
+	state->told_pid = pid;
+	state->told_generation = generation;
+}
+
 #endif

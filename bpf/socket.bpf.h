@@ -336,6 +336,14 @@ static __always_inline void take_unix_ready(struct sock *sk, struct thread_state
 	thread->ready_sk = 0;
 }
 
+static __always_inline void forget_start(void)
+{
+	struct thread_state *thread = thread_now(false);
+
+	if (thread)
+		thread->sk = 0;
+}
+
 /* A send that failed, or ended a sendmmsg early. */
 static __always_inline void forget_send(void)
 {
@@ -455,10 +463,12 @@ static __always_inline void on_stream_send(struct sock *sk, __u32 moved)
 	state = state_of(sk, &out->record.ends, ROLE_UNKNOWN);
 	if (!state)
 		return;
-	take_send_start(sk, state, &out->record, &source);
-	if (!is_to_be_told(sk, state, out, index))
+	if (!is_to_be_told(sk, state, out, index)) {
+		forget_start();
 		return;
-	tell_process(index);
+	}
+	take_send_start(sk, state, &out->record, &source);
+	tell_process_on(state, index);
 	emit_data(out, sk, state, copy_payload(out, &source, moved, allowance_of(state, &out->record)));
 }
 
@@ -480,13 +490,13 @@ static __always_inline void on_stream_receive(struct sock *sk, __u32 moved, int 
 	state = state_of(sk, &out->record.ends, ROLE_UNKNOWN);
 	if (!state || (!moved && state->ended))
 		return;
-	if (moved && !(flags & MSG_TRUNC))
-		find_source(&source, sk, true, moved);
 	if (!is_to_be_told(sk, state, out, index))
 		return;
+	if (moved && !(flags & MSG_TRUNC))
+		find_source(&source, sk, true, moved);
 	if (!moved)
 		state->ended = 1;
-	tell_process(index);
+	tell_process_on(state, index);
 	out->record.time_ns = bpf_ktime_get_ns();
 	out->record.seq = is_unix(&out->record.ends) ? 0 : received_seq(sk, moved);
 	state->rx_seq = out->record.seq + moved;

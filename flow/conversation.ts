@@ -46,6 +46,10 @@ export interface Conversation {
   close(atNs?: bigint): void
   /** Whose bytes direction 0 carries; undefined until the protocol is recognised. */
   speakerOf0(): Speaker | undefined
+  /** Every message that began has ended, and every request was answered. */
+  isIdle(): boolean
+  /** '' until it is recognised. */
+  protocol(): string
   /** Requests were seen that did not wait for the answer to the one before. */
   isPipelined(): boolean
   /** `unknown`: no protocol of ours; its bytes are counted only. */
@@ -65,6 +69,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   let closedNs: bigint | undefined
   let isPipelined = false
   let requestsThisTurn = 0
+  let requestsOpen = 0
 
   let mark: Mark = packetMark(0n, 0, false)
   let bytes = nothing
@@ -74,6 +79,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   const recorder: Recorder = {
     begin(from, at) {
       const message = openMessage(from, mark, at, mishaps)
+      if (from === 'client') requestsOpen++
       if (from === 'client' && ++requestsThisTurn > 1) isPipelined = true
       hashStart(message, bytes, at, length)
       message.lengthBytes = -at
@@ -92,6 +98,7 @@ export function createConversation(options: ConversationOptions): Conversation {
       if (ended === message) finish(ended)
     },
     exchange(exchange) {
+      requestsOpen--
       options.onExchange(toSeen(exchange))
     },
     stop() {
@@ -198,6 +205,8 @@ export function createConversation(options: ConversationOptions): Conversation {
       recognition = undefined
     },
     speakerOf0: () => speakerOf0,
+    isIdle: () => requestsOpen === 0 && open.client === undefined && open.server === undefined,
+    protocol: () => protocol,
     isPipelined: () => isPipelined,
     state: () => (decoder !== undefined ? 'decoding' : recognition !== undefined ? 'recognising' : 'unknown'),
   }

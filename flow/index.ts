@@ -24,6 +24,8 @@ export interface FlowOptions {
   /** Default: all that are built in. The first that recognises a connection has it. */
   readonly protocols?: readonly Protocol[]
   readonly limits?: Partial<FlowLimits>
+  /** `false`: exchanges that are the same bytes again are decoded again. The spans are the same: for tests. */
+  readonly hasRepeats?: boolean
 }
 
 /**
@@ -65,7 +67,15 @@ export function createFlow(options: FlowOptions = {}): Flow {
     stats,
     protocols,
     onExchange(exchange, stream) {
-      emit(spans.ofSocket(exchange, stream), 'sysSpans')
+      const span = spans.ofSocket(exchange, stream)
+      emit(span, 'sysSpans')
+      return span
+    },
+    hasRepeats: options.hasRepeats !== false,
+    spans,
+    clock,
+    onRepeat(span) {
+      emit(span, 'sysSpans')
     },
   })
   const paths = createPaths({

@@ -29,7 +29,8 @@ export function spanIdOf(place: MixedHash, seq: number, firstNs: bigint): string
 export function traceKeyOf(exchange: SeenExchange, transport: string, fallback: string): MixedHash {
   const { request, response } = exchange
   const key = [transport, startHashOf(request)]
-  if (transport === 'udp') key.push(messageIdOf(exchange), response === undefined ? '' : startHashOf(response))
+  if (transport === 'udp')
+    key.push(messageIdOf(exchange), response === undefined ? '' : startHashOf(response))
   else if (transport !== 'tcp') key.push(fallback)
   return hashOfText(key.join(' '))
 }

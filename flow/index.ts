@@ -75,6 +75,7 @@ export function createFlow(options: FlowOptions = {}): Flow {
     spans,
     clock,
     onRepeat(span) {
+      stats.repeats++
       emit(span, 'sysSpans')
     },
   })

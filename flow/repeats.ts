@@ -54,7 +54,9 @@ export function createRepeats(options: {
 
   function push(event: SocketDataEvent, direction: Direction, thread: ThreadState): 'taken' | 'no' {
     if (held !== undefined) return answer(event, direction, thread)
-    const of = known.filter(each => each.requestDirection === direction && isSame(event, each.request, each.requestBytes))
+    const of = known.filter(
+      each => each.requestDirection === direction && isSame(event, each.request, each.requestBytes),
+    )
     const [first] = of
     if (first === undefined) return 'no'
     const { switches, serverSwitches } = thread

@@ -241,11 +241,7 @@ export function createSockets(options: SocketsOptions): Sockets {
   }
 
   /** Hands the bytes on, with a hole before them where some went by unseen, without those that were seen already. */
-  function move(
-    stream: Stream,
-    event: SocketDataEvent,
-    thread: ThreadState,
-  ): void {
+  function move(stream: Stream, event: SocketDataEvent, thread: ThreadState): void {
     const direction: Direction = event.direction === 'send' ? 0 : 1
     const due = stream.next[direction] ?? (event.transport === 'tcp' ? event.seq : 0)
     const jump = event.transport === 'tcp' ? (event.seq - due) | 0 : 0

@@ -38,7 +38,8 @@ export function createTemplate(
   return {
     finished,
     repeat(occurrence) {
-      if (!fits(requestSeq, occurrence.requestSeq) || !fits(responseSeq, occurrence.responseSeq)) return undefined
+      if (!fits(requestSeq, occurrence.requestSeq) || !fits(responseSeq, occurrence.responseSeq))
+        return undefined
       const copy = Buffer.from(bytes)
       const trace = traceWordsOf(hashes.traceKey, occurrence.requestSeq, occurrence.responseSeq)
       const span = spanWordsOf(hashes.place, occurrence.requestSeq, occurrence.firstNs)
@@ -83,7 +84,8 @@ function numberAt(bytes: Buffer, key: string, value: number): Place | undefined 
   if (at < text.length || bytes[at] !== 0x12 || bytes[at + 2] !== 0x18) return undefined // AnyValue.int_value
   const place = { at: at + 3, size: bytes[at + 1]! - 1 }
   let found = 0
-  for (let index = place.size - 1; index >= 0; index--) found = found * 128 + (bytes[place.at + index]! & 0x7f)
+  for (let index = place.size - 1; index >= 0; index--)
+    found = found * 128 + (bytes[place.at + index]! & 0x7f)
   return found === value && sizeOf(value) === place.size ? place : undefined
 }
 

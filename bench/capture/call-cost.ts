@@ -65,7 +65,9 @@ export async function measureCalls(
     ])
   }
   await program.stop()
-  print(`(a) a socket call of 1 KiB over loopback, ${rounds} rounds of ${pairs} pairs; goal: 0.6 µs added, 0 to others\n`)
+  print(
+    `(a) a socket call of 1 KiB over loopback, ${rounds} rounds of ${pairs} pairs; goal: 0.6 µs added, 0 to others\n`,
+  )
   for (const line of tableLines(['', 'without', 'added', 'added to getppid'], rows)) print(line)
   print('')
 }
@@ -73,7 +75,9 @@ export async function measureCalls(
 /** The bare probe, with a reader that takes everything and looks at nothing. */
 async function startProbe(args: readonly string[]): Promise<{ stop(): Promise<void> }> {
   const path = join(packageRoot(), 'bpf/build/fullspan-probe')
-  const child = spawn(path, ['--fd', '3', '--no-unix', ...args], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] })
+  const child = spawn(path, ['--fd', '3', '--no-unix', ...args], {
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+  })
   const stream = child.stdio[3]
   if (stream === null || stream === undefined || !('on' in stream)) throw new Error('the probe has no socket')
   const exited = once(child, 'close')

@@ -65,7 +65,13 @@ export async function measureSteady(options: SteadyOptions, print: (line: string
       const part = (each: number): string => `${((100 * each) / base.nginx).toFixed(0)} %`
       const all = used.reduce((sum, each) => sum + each, 0)
       const left = spans.sys / run.answered
-      rows.push([name, ...used.map(part), part(all), `${((1e6 * all) / run.answered).toFixed(1)} µs`, percent(left)])
+      rows.push([
+        name,
+        ...used.map(part),
+        part(all),
+        `${((1e6 * all) / run.answered).toFixed(1)} µs`,
+        percent(left),
+      ])
     }
   } finally {
     writeFileSync(statsSwitch, before)

@@ -72,7 +72,8 @@ export async function measureThroughput(
   )
   const base = median(figures.get(variants[0]!)!.map(({ loss }) => loss))
   const rows = variants.map(variant => rowOf(variant, figures.get(variant)!, base))
-  for (const line of tableLines(['', 'loss', 'quartiles', '/ tcpdump', 'goal ≤', 'left as spans'], rows)) print(line)
+  for (const line of tableLines(['', 'loss', 'quartiles', '/ tcpdump', 'goal ≤', 'left as spans'], rows))
+    print(line)
   print('')
 }
 
@@ -98,7 +99,11 @@ function variantsOf({ folder, nginx }: ThroughputOptions): Variant[] {
       { net: false, filter: server, budget },
       { expected: { sys: 1, net: 0 }, goal: '8 %' },
     ),
-    variant('SYS+NET, both ends, budget 10 %', { filter: both, budget }, { expected: { sys: 2, net: 1 }, goal: '8 %' }),
+    variant(
+      'SYS+NET, both ends, budget 10 %',
+      { filter: both, budget },
+      { expected: { sys: 2, net: 1 }, goal: '8 %' },
+    ),
   ]
 }
 

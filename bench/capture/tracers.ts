@@ -127,7 +127,7 @@ function countSpans(path: string, fromNs: bigint, toNs: bigint): SpanCounts {
   const head = Buffer.alloc(4)
   while (readSync(file, head) === 4) {
     const request = Buffer.alloc(head.readUInt32BE())
-    for (let at = 0; at < request.length; ) at += readSync(file, request, at, request.length - at, null)
+    for (let at = 0; at < request.length;) at += readSync(file, request, at, request.length - at, null)
     for (const { spans } of Batch.ofRequest('traces', request, 0).groups) {
       for (const span of spans) {
         const { startTimeUnixNano } = span

@@ -130,7 +130,10 @@ function createLossReport({ logger, clock }: ReceiverContext): LossReport {
 }
 
 /** Says once how this kernel is captured, and every step that the budget forces; a recording's are long past. */
-function createTierReport({ logger, meter }: ReceiverContext, isLive: boolean): { see(event: CaptureEvent): void } {
+function createTierReport(
+  { logger, meter }: ReceiverContext,
+  isLive: boolean,
+): { see(event: CaptureEvent): void } {
   let level = 0
   meter
     .createObservableGauge('fullspan.capture.level', {
@@ -141,7 +144,10 @@ function createTierReport({ logger, meter }: ReceiverContext, isLive: boolean): 
     see(event) {
       if (event.type === 'host' && isLive) {
         const { sysTier, netTier, kernelRelease } = event
-        logger.info({ sys: sysTier, net: netTier, kernel: kernelRelease }, 'capturing system calls and packets')
+        logger.info(
+          { sys: sysTier, net: netTier, kernel: kernelRelease },
+          'capturing system calls and packets',
+        )
       }
       if (event.type !== 'level') return
       const { share, maxPayloadBytes, eventsPerSecond, cpu } = event

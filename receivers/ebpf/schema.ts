@@ -117,7 +117,8 @@ export const schema = {
           type: 'integer',
           minimum: 1,
           maximum: 100000,
-          description: 'Of one processor, for BPF programs, probe and this process together. Default: no limit.',
+          description:
+            'Of one processor, for BPF programs, probe and this process together. Default: no limit.',
         },
         max_events_per_second: {
           type: 'integer',

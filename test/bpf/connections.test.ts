@@ -94,10 +94,12 @@ b.recv(1000); b.sendall(ok); a.recv(1000)
       t.same(paths(spans, 's-p'), ['/first', '/second'])
     })
 
-    await t.test('a descriptor that was passed to another process stands for the same connection', async t => {
-      const { events, spans, pid } = await run(
-        capture,
-        `
+    await t.test(
+      'a descriptor that was passed to another process stands for the same connection',
+      async t => {
+        const { events, spans, pid } = await run(
+          capture,
+          `
 here, there = socket.socketpair()
 child = os.fork()
 if child == 0:
@@ -108,12 +110,15 @@ if child == 0:
 socket.send_fds(here, [b'x'], [b.fileno()]); b.close()
 a.sendall(get(b'/passed')); a.recv(1000); os.waitpid(child, 0)
 `,
-      )
-      const served = events.find(event => event.direction === 'receive' && textOf(event).includes('/passed'))!
-      t.not(served.pid, pid)
-      t.same([served.role, served.isRoleInferred], ['server', false])
-      t.same(paths(spans, 's-p'), ['/passed'])
-    })
+        )
+        const served = events.find(
+          event => event.direction === 'receive' && textOf(event).includes('/passed'),
+        )!
+        t.not(served.pid, pid)
+        t.same([served.role, served.isRoleInferred], ['server', false])
+        t.same(paths(spans, 's-p'), ['/passed'])
+      },
+    )
 
     await t.test('a number that is used again is another connection', async t => {
       const { events, spans } = await run(
@@ -198,9 +203,12 @@ except BlockingIOError: pass
     await capture.stop()
   })
 
-  t.test(`tier ${tier}: connections older than the probe have inferred roles, and say so`, { skip }, async t => {
-    const path = `/tmp/fullspan-old-${process.pid}`
-    const program = python(`
+  t.test(
+    `tier ${tier}: connections older than the probe have inferred roles, and say so`,
+    { skip },
+    async t => {
+      const path = `/tmp/fullspan-old-${process.pid}`
+      const program = python(`
 import os, socket, sys
 s = socket.create_server(('127.0.0.1', 0)); u = socket.socket(socket.AF_UNIX); u.bind('${path}'); u.listen()
 ends = []
@@ -212,45 +220,53 @@ for a, b in ends:
     a.sendall(b'GET /old HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n'); b.recv(1000)
     b.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok'); a.recv(1000)
 `)
-    await program.line()
-    const capture = await startCapture({ sysTier: tier, hasNet: false, hasUnix: true })
-    program.say('go')
-    await program.done()
-    await capture.untilAny(event => event.type === 'process_exit' && event.pid === program.pid)
-    await capture.stop()
-    const asked = capture.events
-      .filter(event => event.type === 'socket_data')
-      .filter(event => textOf(event).startsWith('GET /old'))
-    t.same(
-      asked.map(event => [event.transport, event.direction, event.role, event.isRoleInferred]),
-      [
-        ['tcp', 'send', 'client', true],
-        ['tcp', 'receive', 'server', true],
-        ['unix', 'send', 'client', false], // which end has the path does not change
-        ['unix', 'receive', 'server', false],
-      ],
-    )
-    t.same([asked[2]!.remote.address, asked[3]!.local.address], [path, path])
-  })
+      await program.line()
+      const capture = await startCapture({ sysTier: tier, hasNet: false, hasUnix: true })
+      program.say('go')
+      await program.done()
+      await capture.untilAny(event => event.type === 'process_exit' && event.pid === program.pid)
+      await capture.stop()
+      const asked = capture.events
+        .filter(event => event.type === 'socket_data')
+        .filter(event => textOf(event).startsWith('GET /old'))
+      t.same(
+        asked.map(event => [event.transport, event.direction, event.role, event.isRoleInferred]),
+        [
+          ['tcp', 'send', 'client', true],
+          ['tcp', 'receive', 'server', true],
+          ['unix', 'send', 'client', false], // which end has the path does not change
+          ['unix', 'receive', 'server', false],
+        ],
+      )
+      t.same([asked[2]!.remote.address, asked[3]!.local.address], [path, path])
+    },
+  )
 }
 
 for (const tier of tiers) {
-  t.test(`tier ${tier}: each datagram of sendmmsg and recvmmsg is an event of its own`, { skip: skip || noCompiler() }, async t => {
-
-    const compiled = compile('datagrams')
-    t.teardown(compiled.remove)
-    const capture = await startCapture({ sysTier: tier, hasNet: tier === 'sock', udpPorts: [35_353] })
-    const program = runProgram(compiled.path, ['35353'])
-    await program.done()
-    await capture.untilAny(event => event.type === 'process_exit' && event.pid === program.pid)
-    await capture.stop()
-    const data = capture.events
-      .filter(event => event.type === 'socket_data')
-      .filter(event => event.pid === program.pid && event.transport === 'udp')
-    const texts = (direction: string): string[] =>
-      data.filter(event => event.direction === direction).map(event => textOf(event))
-    const all = ['one', 'number two', 'three', 'four is longer', 'fi', 'last of all']
-    t.same(texts('send'), all)
-    t.same(texts('receive'), all, 'the right one of the vector, in calls that fill it and in calls that do not')
-  })
+  t.test(
+    `tier ${tier}: each datagram of sendmmsg and recvmmsg is an event of its own`,
+    { skip: skip || noCompiler() },
+    async t => {
+      const compiled = compile('datagrams')
+      t.teardown(compiled.remove)
+      const capture = await startCapture({ sysTier: tier, hasNet: tier === 'sock', udpPorts: [35_353] })
+      const program = runProgram(compiled.path, ['35353'])
+      await program.done()
+      await capture.untilAny(event => event.type === 'process_exit' && event.pid === program.pid)
+      await capture.stop()
+      const data = capture.events
+        .filter(event => event.type === 'socket_data')
+        .filter(event => event.pid === program.pid && event.transport === 'udp')
+      const texts = (direction: string): string[] =>
+        data.filter(event => event.direction === direction).map(event => textOf(event))
+      const all = ['one', 'number two', 'three', 'four is longer', 'fi', 'last of all']
+      t.same(texts('send'), all)
+      t.same(
+        texts('receive'),
+        all,
+        'the right one of the vector, in calls that fill it and in calls that do not',
+      )
+    },
+  )
 }

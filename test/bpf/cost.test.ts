@@ -71,30 +71,35 @@ for i in range(int(sys.argv[1])):
 const headLength = 'HTTP/1.1 200 OK\r\nContent-Length: 000\r\n\r\n'.length
 
 for (const tier of ['sock', 'syscall'] as const) {
-  t.test(`tier ${tier}: an overflowing ring is accounted for, and marks what it touched`, { skip }, async t => {
-    const capture = await startCapture({ sysTier: tier, hasNet: false, ringBytes: 65_536 })
-    const program = python(manyExchanges, { args: ['12000'] })
-    const port = Number(await program.line())
-    await program.done()
-    await capture.untilAny(event => event.type === 'loss')
-    await capture.stop()
-    const { lost } = checkAccount(t, capture.events)
-    t.ok((lost['ring_full'] ?? 0n) > 0n, 'the ring was made too small on purpose')
+  t.test(
+    `tier ${tier}: an overflowing ring is accounted for, and marks what it touched`,
+    { skip },
+    async t => {
+      const capture = await startCapture({ sysTier: tier, hasNet: false, ringBytes: 65_536 })
+      const program = python(manyExchanges, { args: ['12000'] })
+      const port = Number(await program.line())
+      await program.done()
+      await capture.untilAny(event => event.type === 'loss')
+      await capture.stop()
+      const { lost } = checkAccount(t, capture.events)
+      t.ok((lost['ring_full'] ?? 0n) > 0n, 'the ring was made too small on purpose')
 
-    const flow = createFlow()
-    const ours = capture.events.filter(
-      event => event.type !== 'socket_data' || event.local.port === port || event.remote.port === port,
-    )
-    const spans = [...flow.push(ours), ...flow.flush()].map(({ span }) => span)
-    const whole = spans.filter(span => span.text(names.incomplete) === '')
-    const touched = spans.filter(span => span.text(names.incomplete) !== '')
-    t.ok(whole.length > 0 && touched.length > 0)
-    const isRight = (path: string, size: unknown): boolean => size === headLength + (Number(path.slice(1)) % 700)
-    t.ok(
-      whole.every(span => isRight(span.text('url.path'), span.attribute(names.responseSize))),
-      'a span without a mark has its own response, whole',
-    )
-  })
+      const flow = createFlow()
+      const ours = capture.events.filter(
+        event => event.type !== 'socket_data' || event.local.port === port || event.remote.port === port,
+      )
+      const spans = [...flow.push(ours), ...flow.flush()].map(({ span }) => span)
+      const whole = spans.filter(span => span.text(names.incomplete) === '')
+      const touched = spans.filter(span => span.text(names.incomplete) !== '')
+      t.ok(whole.length > 0 && touched.length > 0)
+      const isRight = (path: string, size: unknown): boolean =>
+        size === headLength + (Number(path.slice(1)) % 700)
+      t.ok(
+        whole.every(span => isRight(span.text('url.path'), span.attribute(names.responseSize))),
+        'a span without a mark has its own response, whole',
+      )
+    },
+  )
 }
 
 /** Asks 127.0.0.1 and 127.0.0.2 on two ports each. Prints the ports. */
@@ -145,7 +150,11 @@ async function seenUnder(
 
 t.test('filters leave out in the kernel what is not wanted', { skip }, async t => {
   t.same(await seenUnder(([one]) => ({ exclude: { ports: [one!] } })), ['123', '123'], 'a port')
-  t.same(await seenUnder(([one, two]) => ({ include: { ports: [one!, two!] } })), ['01', '01'], 'only these ports')
+  t.same(
+    await seenUnder(([one, two]) => ({ include: { ports: [one!, two!] } })),
+    ['01', '01'],
+    'only these ports',
+  )
   t.same(
     await seenUnder(([one, two]) => ({ include: { ports: [one!, two!] }, exclude: { ports: [two!] } })),
     ['0', '0'],
@@ -158,7 +167,11 @@ t.test('filters leave out in the kernel what is not wanted', { skip }, async t =
     ['0', '0'],
     'each kind of list must agree',
   )
-  t.same(await seenUnder((_, pid) => ({ exclude: { pids: [pid] } })), ['', '0123'], 'a process: packets have none')
+  t.same(
+    await seenUnder((_, pid) => ({ exclude: { pids: [pid] } })),
+    ['', '0123'],
+    'a process: packets have none',
+  )
   t.same(await seenUnder(() => ({ include: { pids: [1] } })), ['', '0123'], 'only a process')
 })
 
@@ -266,10 +279,13 @@ a.close(); b.close(); time.sleep(0.1)
   checkAccount(t, capture.events)
 })
 
-t.test('of a known protocol the heads of each turn are captured; pipelining gets everything', { skip }, async t => {
-  const capture = await startCapture({ hasNet: false, maxPayloadBytes: 4096 })
-  const steering = steer(capture)
-  const server = python(`
+t.test(
+  'of a known protocol the heads of each turn are captured; pipelining gets everything',
+  { skip },
+  async t => {
+    const capture = await startCapture({ hasNet: false, maxPayloadBytes: 4096 })
+    const steering = steer(capture)
+    const server = python(`
 import socket, time
 s = socket.create_server(('127.0.0.1', 0))
 a = socket.create_connection(s.getsockname())
@@ -284,27 +300,34 @@ for i in range(3):
 a.sendall(get % 3 + get % 4); b.recv(1000); b.sendall(b'HTTP/1.1 204 No Content\\r\\n\\r\\n' * 2); a.recv(1000)
 time.sleep(0.05)
 `)
-  const port = Number(await server.line())
-  await server.done()
-  await capture.untilAny(event => event.type === 'process_exit' && event.pid === server.pid)
-  steering.stop()
-  await capture.stop()
-  const flow = createFlow()
-  const spans = [...flow.push(capture.events), ...flow.flush()].map(({ span }) => span)
-  t.same([...new Set(steering.advised)], ['heads', 'whole'])
-  const bodies = capture.events
-    .filter(event => event.type === 'socket_data')
-    .filter(event => event.direction === 'send' && event.local.port === port && textOf(event).startsWith('y'))
-  const bytes = bodies.reduce((sum, event) => sum + event.payload.length, 0)
-  t.ok(bytes < 3 * 60_000 * 0.75, `${bytes} of 180000 bytes`)
-  t.ok(capture.events.some(event => event.type === 'socket_data' && event.length === 4000 && !event.payload.length))
-  const served = spans.filter(span => span.text(names.observationPoint) === 's-p')
-  t.same(
-    served.map(span => span.text('url.path')),
-    ['/0', '/1', '/2', '/3', '/4'],
-  )
-  t.ok(served.every(span => span.text(names.incomplete) === ''))
-})
+    const port = Number(await server.line())
+    await server.done()
+    await capture.untilAny(event => event.type === 'process_exit' && event.pid === server.pid)
+    steering.stop()
+    await capture.stop()
+    const flow = createFlow()
+    const spans = [...flow.push(capture.events), ...flow.flush()].map(({ span }) => span)
+    t.same([...new Set(steering.advised)], ['heads', 'whole'])
+    const bodies = capture.events
+      .filter(event => event.type === 'socket_data')
+      .filter(
+        event => event.direction === 'send' && event.local.port === port && textOf(event).startsWith('y'),
+      )
+    const bytes = bodies.reduce((sum, event) => sum + event.payload.length, 0)
+    t.ok(bytes < 3 * 60_000 * 0.75, `${bytes} of 180000 bytes`)
+    t.ok(
+      capture.events.some(
+        event => event.type === 'socket_data' && event.length === 4000 && !event.payload.length,
+      ),
+    )
+    const served = spans.filter(span => span.text(names.observationPoint) === 's-p')
+    t.same(
+      served.map(span => span.text('url.path')),
+      ['/0', '/1', '/2', '/3', '/4'],
+    )
+    t.ok(served.every(span => span.text(names.incomplete) === ''))
+  },
+)
 
 const levels = (capture: Capture): LevelEvent[] => capture.events.filter(event => event.type === 'level')
 

@@ -60,7 +60,12 @@ type Family = (typeof families)[number]
 const isInet = (family: Family): boolean => family !== 'unix' && family !== 'pair'
 
 /** Runs the exchange and waits for its last event. */
-async function exchange(capture: Capture, program: Compiled, family: Family, way: Way): Promise<[number, string]> {
+async function exchange(
+  capture: Capture,
+  program: Compiled,
+  family: Family,
+  way: Way,
+): Promise<[number, string]> {
   const running = runProgram(program.path, [family, way])
   const place = await running.line()
   await running.done()
@@ -82,7 +87,8 @@ function checkBytes(t: Test, events: readonly SocketDataEvent[], family: Family,
     [moved('send', server), moved('receive', client), response, pages ? '' : shortResponse],
   ]
   for (const [sent, received, length, text] of directions) {
-    const sum = (list: readonly SocketDataEvent[]): number => list.reduce((all, event) => all + event.length, 0)
+    const sum = (list: readonly SocketDataEvent[]): number =>
+      list.reduce((all, event) => all + event.length, 0)
     t.same([sum(sent), sum(received)], [length, length], 'every byte is accounted for at both ends')
     const whole = (list: readonly SocketDataEvent[]): string => list.map(event => textOf(event)).join('')
     if (text !== '') t.same([whole(sent), whole(received)], [text, text], 'and its payload captured')

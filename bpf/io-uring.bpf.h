@@ -156,12 +156,16 @@ static __always_inline __u64 take_waiter(const struct io_key *key)
 }
 
 /* Only when the registers are of no call on this socket. Leaves `source` alone when no request is known. */
-static __noinline int take_request(struct source *source, struct sock *sk, bool receiving)
+__noinline int take_request(struct source *source, bool receiving)
 {
 	struct thread_state *thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
-	struct io_key key = { .sk = (__u64)sk, .receiving = receiving };
-	__u64 request = take_waiter(&key);
+	struct io_key key = { .receiving = receiving };
+	__u64 request;
 
+	if (!source)
+		return 0;
+	key.sk = source->sk;
+	request = take_waiter(&key);
 	if (!is_request_of(request, &key)) {
 		request = thread ? thread->request : 0;
 		if (!is_request_of(request, &key))

@@ -112,6 +112,7 @@ struct source {
 	__u64 offset; /* to skip in the first element */
 	__u32 kind;
 	__u64 name; /* the user's sockaddr, or 0 */
+	__u64 sk;   /* whose bytes they are, as a number: functions that are verified by themselves take no sockets */
 };
 
 /* What a thread is about to send on a TCP socket, and how far it is in a sendmmsg or recvmmsg. */

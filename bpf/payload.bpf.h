@@ -43,11 +43,16 @@ static __always_inline __u32 gather(struct socket_scratch *out, const struct sou
 	return filled;
 }
 
-/* At most `limit` bytes of the `moved` ones. */
-static __always_inline __u32 copy_payload(struct socket_scratch *out, const struct source *source, __u64 moved, __u64 limit)
+/*
+ * At most `limit` bytes of the `moved` ones. A global function, like all that loops: it is verified once and by itself, not for
+ * every path that leads to it, which took most of a second at every start.
+ */
+__noinline int copy_payload(struct socket_scratch *out, struct source *source, __u64 moved, __u64 limit)
 {
 	__u64 n = clamp(moved, limit);
 
+	if (!out || !source)
+		return 0;
 	if (source->kind == SOURCE_NONE || !n)
 		return 0;
 	if (source->kind != SOURCE_BUFFER)
@@ -118,11 +123,11 @@ static __always_inline void source_of_message(struct source *source, const struc
  * from the call's first message; forget_many() when a call fails or fills its vector. A wrong guess shows: the caller
  * checks the lengths that are in the vector.
  */
-static __always_inline __u32 next_of_many(struct thread_state *thread, struct sock *sk, __u64 vector, __u32 size)
+static __always_inline __u32 next_of_many(struct thread_state *thread, __u64 sk, __u64 vector, __u32 size)
 {
-	if (thread->many_sk == (__u64)sk && thread->many_vector == vector && thread->many_index + 1 < size)
+	if (thread->many_sk == sk && thread->many_vector == vector && thread->many_index + 1 < size)
 		return ++thread->many_index;
-	thread->many_sk = (__u64)sk;
+	thread->many_sk = sk;
 	thread->many_vector = vector;
 	thread->many_index = 0;
 	return 0;
@@ -163,8 +168,7 @@ static __always_inline bool is_next_received(const struct thread_state *thread, 
 	return length == thread->many_moved;
 }
 
-/* Apart from the rest, as all that is rare: programs stay short, and quick to verify. */
-static __noinline int source_of_many(struct source *source, struct sock *sk, bool receiving, __u64 moved)
+__noinline int source_of_many(struct source *source, bool receiving, __u64 moved)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -173,11 +177,13 @@ static __noinline int source_of_many(struct source *source, struct sock *sk, boo
 	__u64 vector = regs->si;
 	__u32 index, size = regs->dx;
 
+	if (!source)
+		return 0;
 	source->kind = SOURCE_NONE;
 	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!thread)
 		return 0;
-	index = next_of_many(thread, sk, vector, size);
+	index = next_of_many(thread, source->sk, vector, size);
 	if (receiving && size > 1 && (regs->r8 || !is_next_received(thread, vector, index))) {
 		/* A call with a timeout may end without a sign. */
 		forget_many(thread);
@@ -233,7 +239,8 @@ static __always_inline void source_of_call(struct source *source, struct sock *s
 		return;
 	case NR_SENDMMSG:
 	case NR_RECVMMSG:
-		source_of_many(source, sk, receiving, moved);
+		source->sk = (__u64)sk;
+		source_of_many(source, receiving, moved);
 		return;
 	}
 }

@@ -370,8 +370,10 @@ static __always_inline void take_transmit_time(struct socket_state *state, struc
 static __always_inline void find_source(struct source *source, struct sock *sk, bool receiving, __u64 moved)
 {
 	source_of_call(source, sk, receiving, moved);
-	if (source->kind == SOURCE_NONE)
-		take_request(source, sk, receiving);
+	if (source->kind != SOURCE_NONE)
+		return;
+	source->sk = (__u64)sk;
+	take_request(source, receiving);
 }
 
 /* Number of the system call that the current task is in. */
@@ -543,8 +545,7 @@ static __always_inline void on_splice_receive(struct sock *sk)
 }
 
 /* A send names its destination in the call; a receive is recognised among the datagrams that arrived. */
-static __always_inline void tell_datagram(struct sock *sk, struct socket_scratch *out, const struct source *source,
-					  __u64 time_ns)
+static __always_inline void tell_datagram(struct sock *sk, struct socket_scratch *out, struct source *source, __u64 time_ns)
 {
 	__u8 direction = out->record.direction;
 	__u32 index = direction == DIRECTION_SEND ? SCRATCH_SEND : SCRATCH_RECEIVE;

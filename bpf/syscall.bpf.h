@@ -73,7 +73,7 @@ static __always_inline void forget_former(struct sock *sk, __u64 inode)
 		state->inode = inode;
 }
 
-static __always_inline void on_stream_call(const struct moved *moved, struct socket_scratch *out, __u32 index)
+static __always_inline void on_stream_call(struct moved *moved, struct socket_scratch *out, __u32 index)
 {
 	struct socket_state *state = state_of(moved->sk, &out->record.ends, ROLE_UNKNOWN);
 

@@ -149,5 +149,8 @@ for (const tier of ['sock', 'syscall'] as const) {
       }
     }
     await capture.stop()
+    const host = capture.events.find(event => event.type === 'host')
+    const said = { sock: /sock_send_length/, syscall: /^tp_btf\/sys_enter tp_btf\/sys_exit$/ }
+    t.match(host, { sysTier: said[tier], netTier: 'off' }, 'the first record says how')
   })
 }

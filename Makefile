@@ -6,6 +6,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := make gcc libc6-dev clang-14 bpftool libbpf-dev libelf-dev zlib1g-dev
 SHOP_PACKAGES := iproute2 iptables nginx-light mariadb-server-core mariadb-client-core redis-server redis-tools dnsmasq-base python3 python3-pymysql
 TEST_PACKAGES := $(SHOP_PACKAGES) curl procps util-linux
+BENCH_PACKAGES := nginx-light wrk tcpdump bpftool gcc libc6-dev
 CONFIG ?=
 
 run: build ## build and start with pipeline.config.json (CONFIG=FILE for another)
@@ -30,6 +31,7 @@ test: build ## all tests (ONLY=part of a path for some); what cannot run here sk
 	node .ci/test.js $(ONLY)
 
 bench: build ## benchmarks (PART=model for one)
+	.ci/install-packages $(BENCH_PACKAGES) || true
 	npm run --silent bench -- $(PART)
 
 check: build ## formatting, lint, dead code, generated docs

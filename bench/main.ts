@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { assembly } from './assembly/index.ts'
+import { capture } from './capture/index.ts'
 import { causality } from './causality/index.ts'
 import { hints } from './hints/index.ts'
 import { model } from './model/index.ts'
@@ -7,7 +8,7 @@ import type { BenchOptions, Part } from './part.ts'
 import { relay } from './relay/index.ts'
 
 /** Every part by its name, in the order in which they run when none is named. */
-const parts: readonly Part[] = [model, assembly, causality, hints, relay]
+const parts: readonly Part[] = [model, assembly, causality, hints, relay, capture]
 
 const usage = `Usage: npm run --silent bench -- [PART…] [options]
 
@@ -20,10 +21,14 @@ ${parts.map(part => `  ${part.name.padEnd(10)}${part.description}`).join('\n')}
 Options:
   --quick        a fast run to see that everything works; its figures mean little
   --peer PATH    relay: an OpenTelemetry Collector to measure in turn with us
+<<<<<<< HEAD
   --profile DIR  relay: writes a CPU profile of Fullspan for each load
   --spans FILE   causality: guesses for one set, a line of JSON each
   --data FOLDER  causality: the sets to score (default ../shared/data/causality)
   --only TEXT    only rows whose name has this in it
+=======
+  --profile DIR  relay, capture: writes a CPU profile of Fullspan for each load
+  --only TEXT    only rows whose name has this in it; capture: calls, throughput, steady or sustained
   --help         this text
 `
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The capturing process: loads the programs and carries what they see to the reader. */
 #include "capture.h"
+#include "budget.h"
+#include "commands.h"
 #include "interfaces.h"
 #include "output.h"
 #include "privileges.h"
@@ -14,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -28,7 +31,6 @@
 #define DRAIN_MS 1000 /* at the end, without the reader taking anything */
 #define SECOND_NS 1000000000ull
 #define RESCAN_NS (20 * 1000000ull) /* at most that often because of an unknown interface */
-#define SYS_WITHOUT_START "tp_btf/sock_send_length"
 #define MAX_UNKNOWN 64
 #define MAX_CPUS 1024
 #define STEP_NS (50 * 1000000ll) /* the wall clock moved that much against the monotonic one within a second: a step */
@@ -47,6 +49,9 @@ struct capture {
 	uint64_t second_at_ns;
 	uint64_t scanned_at_ns;
 	int64_t clock_offset_ns;
+	struct budget budget;
+	struct commands commands;
+	int stats_fd; /* the kernel counts the time of programs as long as it is open; -1: it does not */
 	uint64_t unknown[MAX_UNKNOWN]; /* interfaces that this second's scans did not find */
 	uint32_t unknown_count;
 };
@@ -74,11 +79,29 @@ static bool has_tracepoint(const struct btf *btf, const char *name)
 	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
 }
 
-bool capture_check(struct tiers *tiers, char *reason, size_t reason_size)
+/* The best that the kernel has, but for what was chosen by hand. */
+static bool choose_tier(struct tiers *tiers, enum sys_tier wanted, enum send_start start)
+{
+	static const char *const names[] = {
+		[START_LOCKED] = "tp_btf/sock_send_length tp_btf/tcp_sendmsg_locked",
+		[START_ENTER] = "tp_btf/sock_send_length tp_btf/sys_enter",
+		[START_PACKET] = "tp_btf/sock_send_length tp_btf/net_dev_queue",
+	};
+
+	if ((wanted == SYS_SOCK && !tiers->has_sock) || (start == START_LOCKED && !tiers->has_send_start))
+		return false;
+	tiers->sys_tier = wanted != SYS_AUTO ? wanted : tiers->has_sock ? SYS_SOCK : SYS_SYSCALL;
+	tiers->send_start = start != START_AUTO ? start : tiers->has_send_start ? START_LOCKED : START_ENTER;
+	if (tiers->sys_tier == SYS_SYSCALL)
+		tiers->send_start = START_ENTER;
+	tiers->sys = tiers->sys_tier == SYS_SYSCALL ? "tp_btf/sys_enter tp_btf/sys_exit" : names[tiers->send_start];
+	return true;
+}
+
+bool capture_check(struct tiers *tiers, const struct settings *settings, char *reason, size_t reason_size)
 {
 	char missing[256];
 	struct btf *btf;
-	bool has_sys;
 
 	libbpf_set_print(quiet);
 	privileges_missing(missing, sizeof(missing));
@@ -91,15 +114,17 @@ bool capture_check(struct tiers *tiers, char *reason, size_t reason_size)
 		snprintf(reason, reason_size, "the kernel has no BTF (/sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF)");
 		return false;
 	}
-	has_sys = has_tracepoint(btf, "sock_send_length") && has_tracepoint(btf, "sock_recv_length");
+	tiers->has_sock = has_tracepoint(btf, "sock_send_length") && has_tracepoint(btf, "sock_recv_length") &&
+			  has_tracepoint(btf, "sk_data_ready");
 	tiers->has_send_start = has_tracepoint(btf, "tcp_sendmsg_locked");
+	tiers->has_io_uring = has_tracepoint(btf, "io_uring_submit_req") &&
+			      has_tracepoint(btf, "io_uring_poll_arm") && has_tracepoint(btf, "io_uring_queue_async_work");
 	tiers->has_net = btf__find_by_name_kind(btf, "bpf_dynptr_from_skb", BTF_KIND_FUNC) > 0;
 	btf__free(btf);
-	if (!has_sys) {
-		snprintf(reason, reason_size, "the kernel is older than 6.3 (no tracepoint sock_send_length)");
+	if (!choose_tier(tiers, settings ? settings->sys_tier : SYS_AUTO, settings ? settings->send_start : START_AUTO)) {
+		snprintf(reason, reason_size, "the kernel has not the tracepoints of the chosen --sys-tier or --send-start");
 		return false;
 	}
-	tiers->sys = tiers->has_send_start ? SYS_WITHOUT_START " tp_btf/tcp_sendmsg_locked" : SYS_WITHOUT_START;
 	tiers->net = tiers->has_net ? "tp_btf/net_dev_queue tp_btf/netif_receive_skb" : "none";
 	return true;
 }
@@ -112,6 +137,23 @@ static void set_port_flag(struct probe_bpf *skeleton, const struct number_list *
 		skeleton->rodata->port_flags[ports->values[i] & 0xffff] |= flag;
 }
 
+static void choose_programs(struct probe_bpf *skeleton, const struct tiers *tiers, bool has_unix)
+{
+	bool is_sock = tiers->sys_tier == SYS_SOCK;
+
+	bpf_program__set_autoload(skeleton->progs.socket_sent, is_sock);
+	bpf_program__set_autoload(skeleton->progs.socket_received, is_sock);
+	bpf_program__set_autoload(skeleton->progs.socket_spliced, is_sock);
+	bpf_program__set_autoload(skeleton->progs.socket_ready, is_sock && has_unix);
+	bpf_program__set_autoload(skeleton->progs.request_submitted, is_sock && tiers->has_io_uring);
+	bpf_program__set_autoload(skeleton->progs.request_waits, is_sock && tiers->has_io_uring);
+	bpf_program__set_autoload(skeleton->progs.request_queued, is_sock && tiers->has_io_uring);
+	bpf_program__set_autoload(skeleton->progs.tcp_send_started, is_sock && tiers->send_start == START_LOCKED);
+	bpf_program__set_autoload(skeleton->progs.send_entered, is_sock && tiers->send_start == START_ENTER);
+	bpf_program__set_autoload(skeleton->progs.call_entered, !is_sock);
+	bpf_program__set_autoload(skeleton->progs.call_returned, !is_sock);
+}
+
 static bool load(struct capture *capture)
 {
 	const struct settings *settings = capture->settings;
@@ -121,20 +163,40 @@ static bool load(struct capture *capture)
 		return false;
 	skeleton->rodata->max_payload = settings->max_payload;
 	skeleton->rodata->max_packet_payload = settings->max_packet_payload;
-	skeleton->rodata->has_send_start = capture->tiers.has_send_start;
+	skeleton->rodata->is_syscall_tier = capture->tiers.sys_tier == SYS_SYSCALL;
+	skeleton->rodata->has_send_start = capture->tiers.send_start == START_LOCKED;
+	skeleton->rodata->has_send_enter = capture->tiers.send_start == START_ENTER;
+	skeleton->rodata->has_unix = settings->has_unix;
 	skeleton->rodata->ring_bytes = settings->ring_bytes;
 	set_port_flag(skeleton, &settings->own_ports, PORT_OWN);
 	set_port_flag(skeleton, &settings->udp_ports, PORT_UDP);
+	if (!filters_set_constants(&settings->filters, skeleton)) {
+		probe_bpf__destroy(skeleton);
+		exit(EXIT_CANNOT_RUN);
+	}
 	bpf_map__set_max_entries(skeleton->maps.events, settings->ring_bytes);
-	bpf_program__set_autoload(skeleton->progs.tcp_send_started, capture->tiers.has_send_start);
+	choose_programs(skeleton, &capture->tiers, settings->has_unix);
 	bpf_program__set_autoload(skeleton->progs.packet_transmitted, capture->tiers.has_net);
 	bpf_program__set_autoload(skeleton->progs.packet_received, capture->tiers.has_net);
-	if (probe_bpf__load(skeleton) < 0) {
+	if (probe_bpf__load(skeleton) < 0 || !filters_fill_maps(&settings->filters, skeleton)) {
 		probe_bpf__destroy(skeleton);
 		return false;
 	}
 	capture->skeleton = skeleton;
 	return true;
+}
+
+/* The reader's wishes for a connection: seen by the kernel side with the connection's next event. */
+static void take_command(void *context, const struct connection_command *command)
+{
+	struct {
+		uint32_t mode;
+		uint32_t allowance;
+	} verdict = { command->mode, command->allowance };
+	struct capture *capture = context;
+
+	bpf_map_update_elem(bpf_map__fd(capture->skeleton->maps.verdicts), &command->cookie, &verdict, BPF_ANY);
+	capture->skeleton->bss->verdict_generation++;
 }
 
 /* The kernel says only at loading whether tracing programs may read packets (6.12): without, NET is left out. */
@@ -259,54 +321,117 @@ static void send_gap(struct capture *capture)
 		output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1);
 }
 
-/* Times that a program was skipped because it was running on that processor already. */
-static uint64_t count_missed(struct capture *capture)
+/* Times that a program was skipped because it was running on that processor already; and how long all have run. */
+static uint64_t count_missed(struct capture *capture, uint64_t *run_ns)
 {
 	struct bpf_program *program;
 	uint64_t missed = 0;
+
+	*run_ns = 0;
 
 	bpf_object__for_each_program(program, capture->skeleton->obj) {
 		struct bpf_prog_info info = { 0 };
 		uint32_t size = sizeof(info);
 
-		if (bpf_program__fd(program) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0)
+		if (bpf_program__fd(program) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
 			missed += info.recursion_misses;
+			*run_ns += info.run_time_ns;
+		}
 	}
 	return missed;
 }
 
-static void send_loss(struct capture *capture)
+struct totals {
+	uint64_t seen;
+	uint64_t lost[LOSS_REASONS];
+	uint64_t run_ns; /* of the programs, where the kernel counts it */
+};
+
+static bool read_totals(struct capture *capture, struct totals *totals)
 {
 	static struct {
 		uint64_t seen;
 		uint64_t lost[LOSS_REASONS];
 	} counts[MAX_CPUS];
-	struct loss_record record = { .head = { sizeof(record), RECORD_LOSS, PROBE_PROTOCOL_VERSION } };
-	uint64_t total[LOSS_REASONS] = { 0 };
 	int cpus = libbpf_num_possible_cpus(), cpu, reason;
 	uint32_t zero = 0;
 
+	memset(totals, 0, sizeof(*totals));
 	if (cpus < 1 || cpus > MAX_CPUS ||
 	    bpf_map_lookup_elem(bpf_map__fd(capture->skeleton->maps.counts), &zero, counts) < 0)
-		return;
+		return false;
 	for (cpu = 0; cpu < cpus; cpu++) {
-		record.seen += counts[cpu].seen;
+		totals->seen += counts[cpu].seen;
 		for (reason = 0; reason < LOSS_REASONS; reason++)
-			total[reason] += counts[cpu].lost[reason];
+			totals->lost[reason] += counts[cpu].lost[reason];
 	}
-	total[LOSS_SOCKET_FULL] = capture->socket_full;
-	total[LOSS_PACKET_SHED] += capture->packets_shed;
-	total[LOSS_MISSED] = count_missed(capture);
-	record.seen += total[LOSS_MISSED];
-	if (record.seen == capture->seen_told)
+	totals->lost[LOSS_SOCKET_FULL] = capture->socket_full;
+	totals->lost[LOSS_PACKET_SHED] += capture->packets_shed;
+	totals->lost[LOSS_MISSED] = count_missed(capture, &totals->run_ns);
+	totals->seen += totals->lost[LOSS_MISSED];
+	return true;
+}
+
+static void send_loss(struct capture *capture)
+{
+	struct loss_record record = { .head = { sizeof(record), RECORD_LOSS, PROBE_PROTOCOL_VERSION } };
+	struct totals totals;
+	int reason;
+
+	if (!read_totals(capture, &totals) || totals.seen == capture->seen_told)
 		return;
+	record.seen = totals.seen;
 	for (reason = 0; reason < LOSS_REASONS; reason++)
-		record.lost[reason] = total[reason] - capture->lost_told[reason];
+		record.lost[reason] = totals.lost[reason] - capture->lost_told[reason];
 	record.time_ns = now(CLOCK_MONOTONIC);
 	if (!output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1))
 		return;
 	capture->seen_told = record.seen;
-	memcpy(capture->lost_told, total, sizeof(total));
+	memcpy(capture->lost_told, totals.lost, sizeof(totals.lost));
+}
+
+/* Of the probe, of Fullspan's processes, and of the programs where the kernel counts them. */
+static uint64_t cpu_time(const struct capture *capture, uint64_t run_ns)
+{
+	uint64_t sum = now(CLOCK_PROCESS_CPUTIME_ID) + run_ns;
+	clockid_t clock;
+	uint32_t i;
+
+	for (i = 0; i < capture->settings->own_pids.count; i++)
+		if (clock_getcpuclockid(capture->settings->own_pids.values[i], &clock) == 0)
+			sum += now(clock);
+	return sum;
+}
+
+static void send_level(struct capture *capture)
+{
+	const struct budget *budget = &capture->budget;
+	struct level_record record = { .head = { sizeof(record), RECORD_LEVEL, PROBE_PROTOCOL_VERSION } };
+
+	record.time_ns = budget->looked_at_ns;
+	record.level = budget->level;
+	record.payload = capture->skeleton->data->level_payload;
+	record.share = capture->skeleton->data->level_share;
+	record.events_per_second = budget->events_per_second;
+	record.cpu_permille = budget->cpu_permille;
+	output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1);
+}
+
+static void keep_budget(struct capture *capture)
+{
+	struct budget *budget = &capture->budget;
+	uint64_t time = now(CLOCK_MONOTONIC);
+	struct totals totals;
+
+	if (!budget->limits.cpu_percent && !budget->limits.events_per_second)
+		return;
+	if (time - budget->looked_at_ns < BUDGET_WINDOW_NS || !read_totals(capture, &totals))
+		return;
+	if (!budget_look(budget, time, cpu_time(capture, totals.run_ns), totals.seen - totals.lost[LOSS_BUDGET]))
+		return;
+	capture->skeleton->data->level_payload = budget_payload(budget->level, capture->settings->max_payload);
+	capture->skeleton->data->level_share = budget_share(budget->level);
+	send_level(capture);
 }
 
 static void scan_interfaces(struct capture *capture)
@@ -401,16 +526,20 @@ static void loop(struct capture *capture)
 	bool is_ending = false;
 
 	watch(epoll, ring_buffer__epoll_fd(capture->ring), EPOLLIN);
-	watch(epoll, capture->output.fd, EPOLLRDHUP);
+	watch(epoll, capture->output.fd, EPOLLIN | EPOLLRDHUP);
 	watch(epoll, signals, EPOLLIN);
 	while (!is_ending && !capture->output.is_closed) {
 		carry(capture);
 		do_every_second(capture);
+		keep_budget(capture);
 		count = epoll_wait(epoll, found, 4, POLL_MS);
 		for (i = 0; i < count; i++) {
 			if (found[i].data.fd == signals)
 				is_ending = true;
 			if (found[i].data.fd != capture->output.fd)
+				continue;
+			commands_read(&capture->commands, capture->output.fd, take_command, capture);
+			if (!(found[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
 				continue;
 			/* A reader that shut down only its own direction still takes what is left. */
 			is_ending = true;
@@ -427,20 +556,20 @@ static int fail(const char *what)
 
 int capture_run(const struct settings *settings, struct progress *progress)
 {
-	struct capture capture = { .settings = settings, .progress = progress };
+	static struct capture capture;
 	char reason[512];
 
-	if (!capture_check(&capture.tiers, reason, sizeof(reason))) {
+	capture.settings = settings;
+	capture.progress = progress;
+	capture.budget.limits = settings->budget;
+	capture.stats_fd = settings->budget.cpu_percent ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
+	if (!capture_check(&capture.tiers, settings, reason, sizeof(reason))) {
 		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
 		return EXIT_CANNOT_RUN;
 	}
 	if (!settings->has_net) {
 		capture.tiers.has_net = false;
 		capture.tiers.net = "off";
-	}
-	if (!settings->has_send_start) {
-		capture.tiers.has_send_start = false;
-		capture.tiers.sys = SYS_WITHOUT_START;
 	}
 	if (!output_open(&capture.output, settings->fd))
 		return fail("cannot use the descriptor given by --fd");
@@ -467,5 +596,7 @@ int capture_run(const struct settings *settings, struct progress *progress)
 	output_drain(&capture.output, DRAIN_MS);
 	ring_buffer__free(capture.ring);
 	probe_bpf__destroy(capture.skeleton);
+	if (capture.stats_fd >= 0)
+		close(capture.stats_fd);
 	return 0;
 }

@@ -30,24 +30,28 @@ static __always_inline void fold_mapped(struct endpoints *ends)
 static __always_inline bool endpoints_of(struct sock *sk, struct endpoints *ends)
 {
 	__u32 *local = (__u32 *)ends->local, *remote = (__u32 *)ends->remote;
-	__u16 family = sk->__sk_common.skc_family;
+	__u16 family = FIELD(sk, __sk_common.skc_family);
 
 	__builtin_memset(ends, 0, sizeof(*ends));
-	ends->local_port = sk->__sk_common.skc_num;
-	ends->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	ends->protocol = sk->sk_protocol;
+	if (family == AF_UNIX) {
+		ends->family = 1;
+		return true;
+	}
+	ends->local_port = FIELD(sk, __sk_common.skc_num);
+	ends->remote_port = bpf_ntohs(FIELD(sk, __sk_common.skc_dport));
+	ends->protocol = FIELD(sk, sk_protocol);
 	if (family == AF_INET) {
 		ends->family = 4;
-		local[0] = sk->__sk_common.skc_rcv_saddr;
-		remote[0] = sk->__sk_common.skc_daddr;
+		local[0] = FIELD(sk, __sk_common.skc_rcv_saddr);
+		remote[0] = FIELD(sk, __sk_common.skc_daddr);
 		return true;
 	}
 	if (family != AF_INET6)
 		return false;
 	ends->family = 6;
 	for (int i = 0; i < 4; i++) {
-		local[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-		remote[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
+		local[i] = FIELD(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i]);
+		remote[i] = FIELD(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[i]);
 	}
 	fold_mapped(ends);
 	return true;
@@ -55,6 +59,8 @@ static __always_inline bool endpoints_of(struct sock *sk, struct endpoints *ends
 
 static __always_inline __u32 netns_of(struct sock *sk)
 {
+	if (is_syscall_tier)
+		return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	return sk->__sk_common.skc_net.net->ns.inum;
 }
 

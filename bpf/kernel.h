@@ -14,8 +14,12 @@
 #error "system call registers are known for x86_64 only"
 #endif
 
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define SOCK_DGRAM 2
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define MSG_PEEK 2
@@ -53,6 +57,10 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -63,12 +71,38 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
 	__u16 sk_protocol;
 	__u8 sk_shutdown;
+	struct pid *sk_peer_pid;
+};
+
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len; /* of the family, too */
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
 };
 
 struct tcp_sock {
@@ -96,8 +130,14 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct inode {
+	__u16 i_mode;
+	unsigned long i_ino;
+};
+
 struct file {
 	void *private_data;
+	struct inode *f_inode;
 	struct path f_path;
 };
 
@@ -124,17 +164,26 @@ struct mm_struct {
 	struct file *exe_file;
 };
 
-struct upid {
-	int nr;
-};
-
-struct pid {
-	unsigned int level;
-	struct upid numbers[1];
-};
-
 struct thread_info {
 	__u32 status;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+	struct cgroup *dfl_cgrp;
 };
 
 struct nsproxy {
@@ -153,6 +202,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	struct nsproxy *nsproxy;
+	struct css_set *cgroups;
 };
 
 struct iov_iter {
@@ -189,6 +239,22 @@ struct pt_regs {
 	unsigned long si;
 	unsigned long di;
 	unsigned long orig_ax;
+};
+
+/* io_uring: what a request was submitted with. `file` is the first member of each kind of request. */
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+};
+
+struct io_sr_msg {
+	void *buf;
+	int len;
+};
+
+struct io_rw {
+	__u64 addr;
+	__u32 len;
 };
 
 struct bpf_iter_meta {
@@ -233,12 +299,28 @@ enum {
 	NR_WRITE = 1,
 	NR_READV = 19,
 	NR_WRITEV = 20,
+	NR_SENDFILE = 40,
 	NR_SENDTO = 44,
 	NR_RECVFROM = 45,
 	NR_SENDMSG = 46,
 	NR_RECVMSG = 47,
+	NR_SPLICE = 275,
 	NR_RECVMMSG = 299,
 	NR_SENDMMSG = 307,
+};
+
+/* io_uring's operations on sockets. */
+enum {
+	OP_READV = 1,
+	OP_WRITEV = 2,
+	OP_SENDMSG = 9,
+	OP_RECVMSG = 10,
+	OP_READ = 22,
+	OP_WRITE = 23,
+	OP_SEND = 26,
+	OP_RECV = 27,
+	OP_SEND_ZC = 47,
+	OP_SENDMSG_ZC = 48,
 };
 
 #endif

@@ -21,7 +21,17 @@ static const char help[] =
 	"  --max-packet-payload BYTES captured head of each packet (default: as --max-payload)\n"
 	"  --ring-bytes BYTES         buffer between kernel and probe (a power of two, default 16777216)\n"
 	"  --no-net                   system calls only, no packets\n"
-	"  --no-send-start            time sends as on kernels before 6.16, by their packets (for tests)\n"
+	"  --no-unix                  no Unix sockets\n"
+	"  --sys-tier TIER            sock (kernel 6.3), syscall, or auto: the best that the kernel has (default)\n"
+	"  --send-start SOURCE        what tells when a send began: locked (kernel 6.16), enter, packet, or auto (default)\n"
+	"  --include-port PORT        only connections with one of these ports (repeatable, or comma-separated, as all below)\n"
+	"  --exclude-port PORT        no connection with it\n"
+	"  --include-netns INODE, --exclude-netns INODE    network namespaces\n"
+	"  --include-cidr CIDR, --exclude-cidr CIDR        addresses of either end\n"
+	"  --include-pid PID, --exclude-pid PID            processes: system calls only\n"
+	"  --include-cgroup PATH, --exclude-cgroup PATH    control groups and those below: system calls only\n"
+	"  --max-cpu-percent N        budget: of one processor; over it capture steps down\n"
+	"  --max-events N             budget: per second; likewise\n"
 	"  --check                    says what this machine allows; exits with 0 or 3\n"
 	"\n"
 	"Exit codes: 0 the reader is gone or a signal came, 2 wrong arguments, 3 cannot capture here.\n";
@@ -58,7 +68,7 @@ static int check(void)
 	struct tiers tiers = { 0 };
 	char reason[512];
 
-	if (!capture_check(&tiers, reason, sizeof(reason))) {
+	if (!capture_check(&tiers, NULL, reason, sizeof(reason))) {
 		printf("cannot capture: %s\n", reason);
 		return EXIT_CANNOT_RUN;
 	}
@@ -66,7 +76,58 @@ static int check(void)
 	return 0;
 }
 
-enum option_id { FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_SEND_START, CHECK, HELP };
+static enum sys_tier parse_tier(const char *text)
+{
+	if (strcmp(text, "auto") != 0 && strcmp(text, "sock") != 0 && strcmp(text, "syscall") != 0)
+		complain("--sys-tier", text);
+	return text[0] == 'a' ? SYS_AUTO : text[1] == 'o' ? SYS_SOCK : SYS_SYSCALL;
+}
+
+static enum send_start parse_start(const char *text)
+{
+	static const char *const names[] = { "auto", "locked", "enter", "packet" };
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	complain("--send-start", text);
+	return START_AUTO;
+}
+
+enum filter_kind { FILTER_PORT, FILTER_NETNS, FILTER_PID, FILTER_CIDR, FILTER_CGROUP };
+
+static bool add_filter(struct filters *filters, enum filter_kind kind, const char *item, uint8_t list)
+{
+	switch (kind) {
+	case FILTER_PORT:
+		return filters_add_number(&filters->ports, parse_number("--*-port", item, 1, 65535), list);
+	case FILTER_NETNS:
+		return filters_add_number(&filters->namespaces, parse_number("--*-netns", item, 1, UINT32_MAX), list);
+	case FILTER_PID:
+		return filters_add_number(&filters->pids, parse_number("--*-pid", item, 1, 1 << 22), list);
+	case FILTER_CIDR:
+		return filters_add_prefix(filters, item, list);
+	default:
+		return filters_add_cgroup(filters, item, list);
+	}
+}
+
+/* Options of filters are numbered in pairs from FILTERS on: include, exclude. */
+static void take_filter(struct filters *filters, int option, char *text)
+{
+	uint8_t list = option % 2 ? LIST_EXCLUDE : LIST_INCLUDE;
+	char *next, *item;
+
+	for (item = strtok_r(text, ",", &next); item; item = strtok_r(NULL, ",", &next))
+		if (!add_filter(filters, option / 2, item, list))
+			complain(list == LIST_INCLUDE ? "--include-*" : "--exclude-*", item);
+}
+
+enum option_id {
+	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, SYS_TIER, SEND_START, MAX_CPU,
+	MAX_EVENTS, CHECK, HELP, FILTERS = 100,
+};
 
 static const struct option options[] = {
 	{ "fd", required_argument, NULL, FD },
@@ -77,7 +138,21 @@ static const struct option options[] = {
 	{ "max-packet-payload", required_argument, NULL, PACKET_PAYLOAD },
 	{ "ring-bytes", required_argument, NULL, RING },
 	{ "no-net", no_argument, NULL, NO_NET },
-	{ "no-send-start", no_argument, NULL, NO_SEND_START },
+	{ "no-unix", no_argument, NULL, NO_UNIX },
+	{ "sys-tier", required_argument, NULL, SYS_TIER },
+	{ "send-start", required_argument, NULL, SEND_START },
+	{ "max-cpu-percent", required_argument, NULL, MAX_CPU },
+	{ "max-events", required_argument, NULL, MAX_EVENTS },
+	{ "include-port", required_argument, NULL, FILTERS },
+	{ "exclude-port", required_argument, NULL, FILTERS + 1 },
+	{ "include-netns", required_argument, NULL, FILTERS + 2 },
+	{ "exclude-netns", required_argument, NULL, FILTERS + 3 },
+	{ "include-pid", required_argument, NULL, FILTERS + 4 },
+	{ "exclude-pid", required_argument, NULL, FILTERS + 5 },
+	{ "include-cidr", required_argument, NULL, FILTERS + 6 },
+	{ "exclude-cidr", required_argument, NULL, FILTERS + 7 },
+	{ "include-cgroup", required_argument, NULL, FILTERS + 8 },
+	{ "exclude-cgroup", required_argument, NULL, FILTERS + 9 },
 	{ "check", no_argument, NULL, CHECK },
 	{ "help", no_argument, NULL, HELP },
 	{ 0 },
@@ -85,6 +160,10 @@ static const struct option options[] = {
 
 static void take_option(struct settings *settings, int option)
 {
+	if (option >= FILTERS) {
+		take_filter(&settings->filters, option - FILTERS, optarg);
+		return;
+	}
 	switch (option) {
 	case FD:
 		settings->fd = parse_number("--fd", optarg, 0, 1 << 20);
@@ -112,8 +191,20 @@ static void take_option(struct settings *settings, int option)
 	case NO_NET:
 		settings->has_net = false;
 		break;
-	case NO_SEND_START:
-		settings->has_send_start = false;
+	case NO_UNIX:
+		settings->has_unix = false;
+		break;
+	case SYS_TIER:
+		settings->sys_tier = parse_tier(optarg);
+		break;
+	case SEND_START:
+		settings->send_start = parse_start(optarg);
+		break;
+	case MAX_CPU:
+		settings->budget.cpu_percent = parse_number("--max-cpu-percent", optarg, 1, 100000);
+		break;
+	case MAX_EVENTS:
+		settings->budget.events_per_second = parse_number("--max-events", optarg, 1, UINT32_MAX);
 		break;
 	case CHECK:
 		exit(check());
@@ -127,7 +218,7 @@ static void take_option(struct settings *settings, int option)
 
 int main(int argc, char **argv)
 {
-	struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true, .has_send_start = true };
+	static struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true, .has_unix = true };
 	struct tiers tiers = { 0 };
 	char reason[512];
 	int option;
@@ -142,7 +233,7 @@ int main(int argc, char **argv)
 		settings.udp_ports.values[settings.udp_ports.count++] = 53;
 	if (!settings.max_packet_payload)
 		settings.max_packet_payload = settings.max_payload;
-	if (!capture_check(&tiers, reason, sizeof(reason))) {
+	if (!capture_check(&tiers, &settings, reason, sizeof(reason))) {
 		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
 		return EXIT_CANNOT_RUN;
 	}

@@ -10,27 +10,61 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
 
-#define PORT_OWN 1 /* Fullspan listens here */
-#define PORT_UDP 2 /* datagrams from or to this port are captured */
+#define PORT_OWN 1      /* Fullspan listens here */
+#define PORT_UDP 2      /* datagrams from or to this port are captured */
+#define PORT_INCLUDED 4 /* only connections with such a port, if there is any */
+#define PORT_EXCLUDED 8 /* no connection with it */
 
 /* Set by the user side before loading. */
 const volatile __u32 max_payload = 1024;
 const volatile __u32 max_packet_payload = 1024;
-const volatile bool has_send_start = true; /* tcp_sendmsg_locked is there */
+const volatile bool has_send_start = true; /* tcp_sendmsg_locked tells when a send begins */
+const volatile bool has_send_enter = false; /* else the entry of the system call does; else the first packet */
+const volatile bool has_unix = true;
+const volatile bool is_syscall_tier = false; /* sockets come from sys_enter and sys_exit: untrusted pointers */
 const volatile __u64 ring_bytes = 16 << 20;
 const volatile __u8 port_flags[65536] = {};
+
+__u32 process_generation = 1; /* moves with every process that executes a program or ends */
+
+/* Set by the user side at any time. */
+__u32 verdict_generation = 0;     /* moves with every change of `verdicts` */
+__u32 level_payload = MAX_PAYLOAD; /* bytes of an event at most, by the budget */
+__u32 level_share = 65536;        /* of connections, in parts of 65536, by the budget */
+
+/*
+ * A member of a socket. In the system call tier its pointer was read from memory: only one of the branches is left when
+ * the verifier sees the program.
+ */
+#define FIELD(pointer, member) (is_syscall_tier ? BPF_CORE_READ(pointer, member) : (pointer)->member)
 
 enum own { OWN_UNDECIDED = 0, OWN_NO = 1, OWN_YES = 2 };
 
 /* What is known of a socket; lives and dies with it. */
 struct socket_state {
 	__u64 cookie;
+	__u64 inode; /* system call tier: tells a new socket at the same address */
+	__u64 sent;  /* bytes in MODE_COUNTS that were not told yet */
+	__u64 received;
+	__u64 counted_at_ns;
 	__u64 tx_time_ns; /* when the datagram, or TCP's byte tx_seq, that is being sent reached the first interface; or 0 */
 	__u64 tx_skb;
 	__u8 tx_source[16];
 	__u32 tx_tid;
 	__u32 tx_seq; /* TCP without has_send_start: where the next send begins */
 	__u32 ordinal;
+	__u32 counted; /* events in MODE_COUNTS that were not told yet */
+	__u32 generation; /* of `verdicts`, when it was looked up there */
+	__u32 allowance;
+	__u32 turn_bytes; /* since the direction changed */
+	__u32 rx_seq;     /* of the next byte to be received */
+	__u32 filter_pid;
+	__u32 told_pid; /* whose facts were told, unless a process began or ended since: told_generation */
+	__u32 told_generation;
+	__u8 filter;
+	__u8 mode;
+	__u8 turn;
+	__u8 is_named;
 	__u8 role;
 	__u8 role_inferred;
 	__u8 own;
@@ -38,6 +72,7 @@ struct socket_state {
 	__u8 own_told;
 	__u8 ended;
 	__u8 has_tx_seq;
+	__u8 has_rx_seq;
 };
 
 struct {
@@ -46,6 +81,27 @@ struct {
 	__type(key, int);
 	__type(value, struct socket_state);
 } sockets SEC(".maps");
+
+/* The same in the system call tier, by the address of the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct socket_state);
+} sockets_by_address SEC(".maps");
+
+/* By cookie: what the reader wants of a connection. */
+struct verdict {
+	__u32 mode;
+	__u32 allowance;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
 
 /* Where the bytes of a call lie in the memory of its process. */
 enum source_kind { SOURCE_NONE = 0, SOURCE_BUFFER = 1, SOURCE_USER_IOVEC = 2, SOURCE_KERNEL_IOVEC = 3 };
@@ -56,6 +112,7 @@ struct source {
 	__u64 offset; /* to skip in the first element */
 	__u32 kind;
 	__u64 name; /* the user's sockaddr, or 0 */
+	__u64 sk;   /* whose bytes they are, as a number: functions that are verified by themselves take no sockets */
 };
 
 /* What a thread is about to send on a TCP socket, and how far it is in a sendmmsg or recvmmsg. */
@@ -65,8 +122,15 @@ struct thread_state {
 	struct source source;
 	__u64 many_sk;
 	__u64 many_vector;
+	__u64 ready_sk;  /* Unix socket that was told of data, and when: the other end of a send under way */
+	__u64 ready_ns;
+	__u64 enter_ns;  /* of the send that it is in, when has_send_enter */
 	__u32 many_index;
+	__u32 many_moved;
 	__u32 seq;
+	__u32 enter_nr;
+	__u64 request; /* of io_uring, submitted last */
+	__u64 call_sk; /* system call tier: the socket that it is sending on */
 };
 
 struct {
@@ -107,7 +171,7 @@ struct packet_scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 3);
 	__type(key, __u32);
 	__type(value, struct socket_scratch);
 } socket_scratches SEC(".maps");
@@ -125,6 +189,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct process_seen_record);
 } process_scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct socket_name_record);
+} name_scratches SEC(".maps");
 
 /* Processes whose facts have been sent. */
 struct {
@@ -189,6 +260,30 @@ static __always_inline bool emit(void *record, __u64 size)
 		return true;
 	count_lost(LOSS_RING_FULL);
 	return false;
+}
+
+/* The state of a socket, or NULL where there is none (and none was asked for). */
+static __always_inline struct socket_state *find_state(struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+
+	if (is_syscall_tier)
+		return bpf_map_lookup_elem(&sockets_by_address, &address);
+	return bpf_sk_storage_get(&sockets, sk, NULL, 0);
+}
+
+static __always_inline struct socket_state *make_state(struct sock *sk)
+{
+	struct socket_state *state, fresh = {};
+	__u64 address = (__u64)sk;
+
+	if (!is_syscall_tier)
+		return bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	state = bpf_map_lookup_elem(&sockets_by_address, &address);
+	if (state)
+		return state;
+	bpf_map_update_elem(&sockets_by_address, &address, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&sockets_by_address, &address);
 }
 
 static __always_inline bool must_shed(void)

@@ -133,7 +133,7 @@ static __always_inline bool may_have_accepted(const struct socket_state *state)
 
 static __always_inline void remember_own(struct sock *sk, struct socket_state *state, const struct endpoints *ends)
 {
-	__u8 tcp_state = sk->__sk_common.skc_state;
+	__u8 tcp_state = FIELD(sk, __sk_common.skc_state);
 
 	state->own = OWN_YES;
 	if (!ends->remote_port)
@@ -156,6 +156,20 @@ static __always_inline bool is_own_datagram(struct sock *sk, struct socket_state
 	return state->own == OWN_YES || is_own_port(ends) || is_own_tuple(ends, netns_of(sk));
 }
 
+/* Both ends know whose process the other was when they were connected. */
+static __always_inline bool is_own_unix(struct sock *sk, struct socket_state *state)
+{
+	__u32 peer = 0;
+
+	if (is_own_process()) {
+		state->own = OWN_YES;
+		return true;
+	}
+	peer = BPF_CORE_READ(sk, sk_peer_pid, numbers[0].nr);
+	state->own = peer && bpf_map_lookup_elem(&own_processes, &peer) ? OWN_YES : OWN_NO;
+	return state->own == OWN_YES;
+}
+
 /* `in_process`: the current task is the one that uses the socket. */
 static __always_inline bool is_own_socket(struct sock *sk, struct socket_state *state, const struct endpoints *ends,
 					  bool in_process)
@@ -166,6 +180,8 @@ static __always_inline bool is_own_socket(struct sock *sk, struct socket_state *
 		return true;
 	if (state->own == OWN_NO)
 		return false;
+	if (ends->family == 1)
+		return is_own_unix(sk, state);
 	if (ends->protocol != IPPROTO_TCP)
 		return is_own_datagram(sk, state, ends, in_process);
 	is_own = is_own_port(ends) || (in_process && is_own_process()) || is_own_tuple(ends, netns_of(sk));

@@ -4,6 +4,7 @@
 #define FULLSPAN_PACKET_BPF_H
 
 #include "datagram.bpf.h"
+#include "filter.bpf.h"
 #include "own.bpf.h"
 #include "payload.bpf.h"
 
@@ -215,7 +216,7 @@ static __always_inline bool is_own_packet(struct sk_buff *skb, bool transmit, co
 	__u8 yes = 1;
 
 	if (!is_own && sk) {
-		state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+		state = find_state(sk);
 		if (state && state->own == OWN_NO)
 			return false;
 		is_own = state && is_own_socket(sk, state, ends, false);
@@ -238,7 +239,7 @@ static __always_inline void note_stream_sent(struct sk_buff *skb, const struct p
 
 	if (has_send_start || !sk)
 		return;
-	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	state = find_state(sk);
 	if (state && state->has_tx_seq && !state->tx_time_ns && state->tx_seq - record->seq < record->moved)
 		state->tx_time_ns = record->time_ns;
 }
@@ -251,7 +252,7 @@ static __always_inline void note_datagram_sent(struct sk_buff *skb, const struct
 
 	if (!sk)
 		return;
-	state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	state = make_state(sk);
 	if (!state || (state->tx_time_ns && state->tx_skb == (__u64)skb))
 		return;
 	state->tx_time_ns = record->time_ns;
@@ -301,8 +302,14 @@ static __always_inline void on_packet(struct sk_buff *skb, bool transmit)
 	} else if (transmit) {
 		note_stream_sent(skb, &out->record);
 	}
-	if (is_own_packet(skb, transmit, &packet, &out->record))
+	if (is_own_packet(skb, transmit, &packet, &out->record) || is_left_out(&out->record.ends, out->record.netns))
 		return;
+	if (is_over_budget(&out->record.ends, 0)) {
+		count_seen();
+		count_lost(LOSS_BUDGET);
+		return;
+	}
+	size = clamp(size, level_payload);
 	if (must_shed()) {
 		count_seen();
 		count_lost(LOSS_PACKET_SHED);

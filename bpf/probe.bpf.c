@@ -8,6 +8,7 @@
 #include "maps.bpf.h"
 #include "packet.bpf.h"
 #include "socket.bpf.h"
+#include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -21,29 +22,102 @@ int BPF_PROG(tcp_send_started, struct sock *sk, const struct msghdr *message)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(socket_sent, struct sock *sk, int result)
 {
-	struct thread_state *thread;
+	enum socket_kind kind = kind_of(sk);
 
-	if (sk->sk_protocol == IPPROTO_TCP && result > 0) {
+	if (kind == KIND_NONE)
+		return 0;
+	if (result <= 0)
+		forget_send();
+	else if (kind == KIND_STREAM)
 		on_stream_send(sk, result);
-	} else if (sk->sk_protocol == IPPROTO_TCP) {
-		thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
-		if (thread)
-			thread->sk = 0;
-	} else if (sk->sk_protocol == IPPROTO_UDP && result > 0) {
+	else
 		on_datagram(sk, result, DIRECTION_SEND);
-	}
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(socket_received, struct sock *sk, int result, int flags)
 {
-	if (result < 0 || (flags & MSG_PEEK))
+	enum socket_kind kind = kind_of(sk);
+	struct thread_state *thread;
+
+	if (kind == KIND_NONE || (flags & MSG_PEEK))
 		return 0;
-	if (sk->sk_protocol == IPPROTO_TCP)
+	if (result < 0) {
+		thread = thread_now(false);
+		if (thread)
+			forget_many(thread);
+	} else if (kind == KIND_STREAM) {
 		on_stream_receive(sk, result, flags);
-	else if (sk->sk_protocol == IPPROTO_UDP && result > 0)
+	} else if (result) {
 		on_datagram(sk, result, DIRECTION_RECEIVE);
+	}
+	return 0;
+}
+
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(socket_spliced, struct sock *sk)
+{
+	on_splice_receive(sk);
+	return 0;
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(socket_ready, struct sock *sk)
+{
+	note_unix_ready(sk);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(request_submitted, struct io_kiocb *request)
+{
+	note_submission(request);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_poll_arm")
+int BPF_PROG(request_waits, struct io_kiocb *request)
+{
+	note_wait(request);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_queue_async_work")
+int BPF_PROG(request_queued, struct io_kiocb *request)
+{
+	note_wait(request);
+	return 0;
+}
+
+/* Tier sock before 6.16: when a send begins. */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(send_entered, struct pt_regs *regs, long nr)
+{
+	struct thread_state *thread;
+
+	if (!sends(nr))
+		return 0;
+	thread = thread_now(true);
+	if (!thread)
+		return 0;
+	thread->enter_ns = bpf_ktime_get_ns();
+	thread->enter_nr = nr;
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(call_entered, struct pt_regs *regs, long nr)
+{
+	if (sends(nr))
+		note_call(regs, nr);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(call_returned, struct pt_regs *regs, long result)
+{
+	on_call_returned(regs, result);
 	return 0;
 }
 
@@ -51,6 +125,13 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state)
 {
 	on_state_change(sk, old_state, new_state);
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(socket_destroyed, struct sock *sk)
+{
+	on_destroyed(sk);
 	return 0;
 }
 
@@ -77,6 +158,7 @@ int BPF_PROG(process_exited, struct task_struct *task)
 	if (task->signal->live.counter || !bpf_map_lookup_elem(&known_processes, &pid))
 		return 0;
 	bpf_map_delete_elem(&known_processes, &pid);
+	__sync_fetch_and_add(&process_generation, 1);
 	record.head.length = sizeof(record);
 	record.head.type = RECORD_PROCESS_EXIT;
 	record.head.version = PROBE_PROTOCOL_VERSION;
@@ -93,6 +175,7 @@ int BPF_PROG(process_executed, struct task_struct *task)
 	__u32 pid = task->tgid;
 
 	bpf_map_delete_elem(&known_processes, &pid);
+	__sync_fetch_and_add(&process_generation, 1);
 	return 0;
 }
 
@@ -116,10 +199,10 @@ int seed_sockets(struct bpf_iter__task_file *context)
 	if (!socket)
 		return 0;
 	sk = socket->sk;
-	if (!sk || (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP) || !endpoints_of(sk, &ends))
+	if (!sk || kind_of(sk) == KIND_NONE || !endpoints_of(sk, &ends))
 		return 0;
 	pid = task->tgid;
-	if (sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_state == TCP_LISTEN) {
+	if (ends.protocol == IPPROTO_TCP && sk->__sk_common.skc_state == TCP_LISTEN) {
 		listener.netns = netns_of(sk);
 		listener.port = ends.local_port;
 		bpf_map_update_elem(&listeners, &listener, &yes, BPF_ANY);
@@ -146,6 +229,11 @@ struct every_record {
 	struct own_connection_record own_connection;
 	struct loss_record loss;
 	struct gap_record gap;
+	struct socket_name_record socket_name;
+	struct socket_counts_record socket_counts;
+	struct level_record level;
+	struct connection_command connection_command;
 } *unused_every_record __attribute__((unused));
 enum record_type unused_record_type __attribute__((unused));
 enum loss_reason unused_loss_reason __attribute__((unused));
+enum mode unused_mode __attribute__((unused));

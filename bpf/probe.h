@@ -21,6 +21,7 @@
 #define MAX_PAYLOAD 8192
 #define MAX_COMMAND_LINE 512
 #define MAX_NAME 64
+#define MAX_SOCKET_NAME 108
 
 enum record_type {
 	RECORD_HOST = 1,
@@ -35,10 +36,23 @@ enum record_type {
 	RECORD_OWN_CONNECTION = 10,
 	RECORD_LOSS = 11,
 	RECORD_GAP = 12,
+	RECORD_SOCKET_NAME = 13,
+	RECORD_SOCKET_COUNTS = 14,
+	RECORD_LEVEL = 15,
 
 	/* Only between the kernel side and the user side, never sent. */
 	RECORD_PROCESS_SEEN = 0x100,
 };
+
+/* What the reader wants of a connection from now on. */
+enum mode {
+	MODE_WHOLE = 0,  /* the head of every message */
+	MODE_HEADS = 1,  /* of each turn the first `allowance` bytes, then messages without payload */
+	MODE_COUNTS = 2, /* no messages, only how much moved */
+};
+
+/* The other way, from the reader to the probe. */
+enum command_type { COMMAND_CONNECTION = 1 };
 
 enum role { ROLE_UNKNOWN = 0, ROLE_CLIENT = 1, ROLE_SERVER = 2 };
 enum direction { DIRECTION_SEND = 0, DIRECTION_RECEIVE = 1 };
@@ -51,7 +65,8 @@ enum loss_reason {
 	LOSS_MISSED = 4,        /* the kernel skipped a program because it was running already on that processor */
 	LOSS_SOCKET_FULL = 5,   /* the reader did not keep up */
 	LOSS_PAYLOAD_FAULT = 6, /* not lost: delivered without its payload, whose memory could not be read */
-	LOSS_REASONS = 7,
+	LOSS_BUDGET = 7,        /* capture has stepped down (RECORD_LEVEL) */
+	LOSS_REASONS = 8,
 };
 
 struct record {
@@ -134,8 +149,8 @@ struct endpoints {
 	__u8 remote[16]; /* destination, of a packet */
 	__u16 local_port;
 	__u16 remote_port;
-	__u8 family;   /* 4 or 6 */
-	__u8 protocol; /* 6 TCP, 17 UDP */
+	__u8 family;   /* 4 or 6; 1: a Unix socket, whose names a socket_name_record tells */
+	__u8 protocol; /* 6 TCP, 17 UDP, 0 Unix */
 	__u16 padding;
 };
 
@@ -195,6 +210,40 @@ struct loss_record {
 	__u64 lost[LOSS_REASONS]; /* since the last record */
 };
 
+/* Paths of a Unix socket, before its first data. An abstract name begins with a zero byte. */
+struct socket_name_record {
+	struct record head;
+	__u64 cookie;
+	__u8 local_length;
+	__u8 remote_length;
+	__u8 padding[6];
+	char local[MAX_SOCKET_NAME];
+	char remote[MAX_SOCKET_NAME];
+};
+
+/* What moved on a socket in mode MODE_COUNTS since the last one: at most once a second, and before its close. */
+struct socket_counts_record {
+	struct record head;
+	__u64 time_ns;
+	__u64 cookie;
+	__u64 sent;     /* bytes */
+	__u64 received; /* bytes */
+	__u32 events;
+	__u32 padding;
+};
+
+/* Capture steps down or up to keep within its budget. */
+struct level_record {
+	struct record head;
+	__u64 time_ns;
+	__u32 level;             /* 0: in full */
+	__u32 payload;           /* bytes of each event at most */
+	__u32 share;             /* of connections, in parts of 65536 */
+	__u32 events_per_second; /* seen in the time before */
+	__u32 cpu_permille;      /* of one processor: BPF programs, probe, the processes of --own-pid */
+	__u32 padding;
+};
+
 struct gap_record {
 	struct record head;
 	__u64 from_ns;
@@ -212,6 +261,14 @@ struct process_seen_record {
 	char name[16];
 	char executable[MAX_NAME];
 	char command_line[MAX_COMMAND_LINE];
+};
+
+/* head.type is COMMAND_CONNECTION. */
+struct connection_command {
+	struct record head;
+	__u64 cookie;
+	__u32 mode;
+	__u32 allowance;
 };
 
 #pragma GCC diagnostic pop

@@ -18,7 +18,7 @@ static __always_inline __u32 namespace_pid(struct task_struct *leader)
 	return number.nr;
 }
 
-static __always_inline void tell_process(__u32 scratch_index)
+static __noinline int tell_new_process(__u32 scratch_index)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct process_seen_record *record;
@@ -26,11 +26,9 @@ static __always_inline void tell_process(__u32 scratch_index)
 	__u64 start, length;
 	__u8 yes = 1;
 
-	if (bpf_map_lookup_elem(&known_processes, &pid))
-		return;
 	record = bpf_map_lookup_elem(&process_scratches, &scratch_index);
 	if (!record)
-		return;
+		return 0;
 	record->head.length = sizeof(*record);
 	record->head.type = RECORD_PROCESS_SEEN;
 	record->head.version = PROBE_PROTOCOL_VERSION;
@@ -52,6 +50,27 @@ static __always_inline void tell_process(__u32 scratch_index)
 	/* Woken at once: the sooner the user side looks, the more of a short-lived process is left. */
 	if (bpf_ringbuf_output(&events, record, sizeof(*record), BPF_RB_FORCE_WAKEUP) == 0)
 		bpf_map_update_elem(&known_processes, &pid, &yes, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void tell_process(__u32 scratch_index)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	if (!bpf_map_lookup_elem(&known_processes, &pid))
+		tell_new_process(scratch_index);
+}
+
+/* The same, nearly always without a look into a map. */
+static __always_inline void tell_process_on(struct socket_state *state, __u32 scratch_index)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32, generation = process_generation;
+
+	if (state->told_pid == pid && state->told_generation == generation)
+		return;
+	tell_process(scratch_index);
+	state->told_pid = pid;
+	state->told_generation = generation;
 }
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef FULLSPAN_SETTINGS_H
 #define FULLSPAN_SETTINGS_H
 
+#include "budget.h"
+#include "filters.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +18,11 @@ struct number_list {
 	uint32_t count;
 };
 
+/* AUTO takes the first that the kernel has. */
+enum sys_tier { SYS_AUTO, SYS_SOCK, SYS_SYSCALL };
+/* What tells when a send began: tcp_sendmsg_locked, sys_enter, the first packet. */
+enum send_start { START_AUTO, START_LOCKED, START_ENTER, START_PACKET };
+
 struct settings {
 	int fd;
 	uint32_t max_payload;
@@ -24,8 +31,12 @@ struct settings {
 	struct number_list own_pids;
 	struct number_list own_ports;
 	struct number_list udp_ports;
+	struct filters filters;
+	struct budget_limits budget;
+	enum sys_tier sys_tier;
+	enum send_start send_start;
 	bool has_net;
-	bool has_send_start;
+	bool has_unix;
 };
 
 /* Shared between the supervisor and the capturing process. */

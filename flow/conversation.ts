@@ -46,6 +46,12 @@ export interface Conversation {
   close(atNs?: bigint): void
   /** Whose bytes direction 0 carries; undefined until the protocol is recognised. */
   speakerOf0(): Speaker | undefined
+  /** Every message that began has ended, and every request was answered. */
+  isIdle(): boolean
+  /** '' until it is recognised. */
+  protocol(): string
+  /** Requests were seen that did not wait for the answer to the one before. */
+  isPipelined(): boolean
   /** `unknown`: no protocol of ours; its bytes are counted only. */
   state(): 'recognising' | 'decoding' | 'unknown'
 }
@@ -61,6 +67,9 @@ export function createConversation(options: ConversationOptions): Conversation {
   const mishaps = { losses: 0, gaps: 0, retransmissions: 0 }
   let { isLate } = options
   let closedNs: bigint | undefined
+  let isPipelined = false
+  let requestsThisTurn = 0
+  let requestsOpen = 0
 
   let mark: Mark = packetMark(0n, 0, false)
   let bytes = nothing
@@ -70,6 +79,8 @@ export function createConversation(options: ConversationOptions): Conversation {
   const recorder: Recorder = {
     begin(from, at) {
       const message = openMessage(from, mark, at, mishaps)
+      if (from === 'client') requestsOpen++
+      if (from === 'client' && ++requestsThisTurn > 1) isPipelined = true
       hashStart(message, bytes, at, length)
       message.lengthBytes = -at
       open[from] = message
@@ -87,6 +98,7 @@ export function createConversation(options: ConversationOptions): Conversation {
       if (ended === message) finish(ended)
     },
     exchange(exchange) {
+      requestsOpen--
       options.onExchange(toSeen(exchange))
     },
     stop() {
@@ -139,7 +151,10 @@ export function createConversation(options: ConversationOptions): Conversation {
   function decode(direction: Direction, newMark: Mark, newBytes: Uint8Array, newLength: number): void {
     if (decoder === undefined) return
     const from = direction === 0 ? speakerOf0! : opposite(speakerOf0!)
-    if (lastSpeaker !== undefined && lastSpeaker !== from) decoder.turn(from)
+    if (lastSpeaker !== undefined && lastSpeaker !== from) {
+      requestsThisTurn = 0
+      decoder.turn(from)
+    }
     lastSpeaker = from
     mark = newMark
     bytes = newBytes
@@ -190,6 +205,9 @@ export function createConversation(options: ConversationOptions): Conversation {
       recognition = undefined
     },
     speakerOf0: () => speakerOf0,
+    isIdle: () => requestsOpen === 0 && open.client === undefined && open.server === undefined,
+    protocol: () => protocol,
+    isPipelined: () => isPipelined,
     state: () => (decoder !== undefined ? 'decoding' : recognition !== undefined ? 'recognising' : 'unknown'),
   }
 }

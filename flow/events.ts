@@ -18,6 +18,8 @@ export type CaptureEvent =
   | OwnConnectionEvent
   | LossEvent
   | GapEvent
+  | SocketCountsEvent
+  | LevelEvent
 
 export interface Endpoint {
   readonly address: string
@@ -174,4 +176,37 @@ export interface GapEvent {
   readonly type: 'gap'
   readonly fromNs: bigint
   readonly toNs: bigint
+}
+
+/** What moved on a socket that is only counted (Advice `counts`), since the last one. */
+export interface SocketCountsEvent {
+  readonly type: 'socket_counts'
+  readonly timeNs: bigint
+  readonly cookie: bigint
+  readonly sentBytes: number
+  readonly receivedBytes: number
+  readonly events: number
+}
+
+/** Capture stepped down (or up again) to keep within its budget. */
+export interface LevelEvent {
+  readonly type: 'level'
+  readonly timeNs: bigint
+  /** 0: in full. */
+  readonly level: number
+  /** Bytes of each event at most. */
+  readonly maxPayloadBytes: number
+  /** Share of the connections that is captured: 0 to 1. */
+  readonly share: number
+  /** What was spent before. */
+  readonly eventsPerSecond: number
+  /** Of one processor: 0.1 is a tenth. */
+  readonly cpu: number
+}
+
+/** What flow wants of a connection from now on; capture may not be able to. */
+export interface Advice {
+  readonly cookie: bigint
+  /** `whole`: the head of every message. `heads`: the first bytes of each turn. `counts`: only how much moves. */
+  readonly mode: 'whole' | 'heads' | 'counts'
 }

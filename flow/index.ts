@@ -2,7 +2,7 @@ import type { Protocol } from '../protocols/protocol.ts'
 import { builtInProtocols } from '../protocols/index.ts'
 import { createClockMap } from './clock-map.ts'
 import type { SeenExchange } from './conversation.ts'
-import type { CaptureEvent } from './events.ts'
+import type { Advice, CaptureEvent } from './events.ts'
 import { createFacts } from './facts.ts'
 import { defaultLimits, settleNs } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
@@ -24,6 +24,8 @@ export interface FlowOptions {
   /** Default: all that are built in. The first that recognises a connection has it. */
   readonly protocols?: readonly Protocol[]
   readonly limits?: Partial<FlowLimits>
+  /** `false`: exchanges that are the same bytes again are decoded again. The spans are the same: for tests. */
+  readonly hasRepeats?: boolean
 }
 
 /**
@@ -37,6 +39,8 @@ export interface Flow {
   advance(nowNs: bigint): FinishedSpan[]
   /** The end: what is under way leaves as it is. */
   flush(): FinishedSpan[]
+  /** What is wanted of connections from now on, once: capture may spare the rest. */
+  takeAdvice(): Advice[]
   readonly stats: Readonly<FlowStats>
 }
 
@@ -63,7 +67,16 @@ export function createFlow(options: FlowOptions = {}): Flow {
     stats,
     protocols,
     onExchange(exchange, stream) {
-      emit(spans.ofSocket(exchange, stream), 'sysSpans')
+      const span = spans.ofSocket(exchange, stream)
+      emit(span, 'sysSpans')
+      return span
+    },
+    hasRepeats: options.hasRepeats !== false,
+    spans,
+    clock,
+    onRepeat(span) {
+      stats.repeats++
+      emit(span, 'sysSpans')
     },
   })
   const paths = createPaths({
@@ -132,6 +145,12 @@ export function createFlow(options: FlowOptions = {}): Flow {
       case 'interface_gone':
         facts.removeInterface(event)
         break
+      case 'socket_counts':
+        sockets.count(event)
+        break
+      case 'level':
+        stats.level = event.level
+        break
       case 'own_connection':
         paths.exclude(event)
         break
@@ -175,6 +194,7 @@ export function createFlow(options: FlowOptions = {}): Flow {
       settle(true)
       return takeFinished()
     },
+    takeAdvice: () => sockets.takeAdvice(),
     stats,
   }
 }

@@ -4,6 +4,8 @@ import type { Mark } from './message.ts'
 
 /** After this many turns that no protocol knows, the connection is left alone. */
 const maximumTurns = 8
+/** Or after this many events of one turn: a log, a stream without answers. */
+const maximumHopelessPieces = 1024
 /** The start of a turn that protocols may look at. */
 const maximumHeadBytes = 1024
 /** What is kept of the turn in question, to hand it to the decoder afterwards. */
@@ -38,6 +40,7 @@ export function createRecognition(options: {
   let turns = 0
   let direction: Direction | undefined
   let isTurnHopeless = false
+  let hopelessPieces = 0
   let held: Piece[] = []
   let heldBytes = 0
   let head: Uint8Array = new Uint8Array(0)
@@ -49,6 +52,7 @@ export function createRecognition(options: {
     direction = newDirection
     turns++
     isTurnHopeless = false
+    hopelessPieces = 0
     held = []
     heldBytes = 0
     head = new Uint8Array(0)
@@ -83,7 +87,7 @@ export function createRecognition(options: {
     push(newDirection, mark, bytes, newLength) {
       const isDatagram = options.transport === 'udp'
       if (direction !== newDirection || isDatagram) startTurn(newDirection)
-      if (isTurnHopeless) return 'more'
+      if (isTurnHopeless) return ++hopelessPieces > maximumHopelessPieces ? 'unknown' : 'more'
       if (turns > maximumTurns) return 'unknown'
       hold({ direction: newDirection, mark, bytes, length: newLength })
       if (head.length === 0) {

@@ -1,13 +1,24 @@
 import type { Protocol, Speaker } from '../protocols/protocol.ts'
 import { createConversation } from './conversation.ts'
 import type { Conversation, Direction, SeenExchange } from './conversation.ts'
-import type { Endpoint, SocketCloseEvent, SocketDataEvent, Transport } from './events.ts'
+import type {
+  Advice,
+  Endpoint,
+  SocketCloseEvent,
+  SocketCountsEvent,
+  SocketDataEvent,
+  Transport,
+} from './events.ts'
 import type { Facts } from './facts.ts'
 import { createBoundedMap, idleNs, quietNs } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
-import type { Mark } from './message.ts'
+import type { Mark, OpenMessage } from './message.ts'
+import { names } from '../model/attribute-names.ts'
+import type { ClockMap } from './clock-map.ts'
 import type { FlowStats } from './stats.ts'
-import type { Threads } from './threads.ts'
+import { createRepeats, maximumRepeatedBytes, type Repeats } from './repeats.ts'
+import type { FinishedSpan, SpanMaker } from './span-of-exchange.ts'
+import type { Threads, ThreadState } from './threads.ts'
 
 /** One conversation of a socket: TCP and Unix sockets have one, a UDP socket one with each remote address. */
 export interface SocketStream {
@@ -24,6 +35,11 @@ interface Stream extends SocketStream {
   readonly next: [number | undefined, number | undefined]
   lastNs: bigint
   isQuiet: boolean
+  /** What capture was asked for. */
+  advised: Advice['mode']
+  readonly repeats: Repeats
+  /** The last two events that were decoded: together perhaps an exchange that comes again. */
+  lately: readonly [SocketDataEvent | undefined, SocketDataEvent | undefined]
 }
 
 interface Socket {
@@ -37,6 +53,9 @@ interface Socket {
 export interface Sockets {
   push(event: SocketDataEvent): void
   close(event: SocketCloseEvent): void
+  count(event: SocketCountsEvent): void
+  /** What is wanted of connections that was not said yet. */
+  takeAdvice(): Advice[]
   gap(): void
   /** Once a second or so of event time. */
   sweep(nowNs: bigint): void
@@ -50,7 +69,14 @@ export interface SocketsOptions {
   readonly limits: FlowLimits
   readonly stats: FlowStats
   readonly protocols: readonly Protocol[]
-  readonly onExchange: (exchange: SeenExchange, stream: SocketStream) => void
+  /** Gives the span that it has become. */
+  readonly onExchange: (exchange: SeenExchange, stream: SocketStream) => FinishedSpan | undefined
+  /** `false`: every exchange is decoded. */
+  readonly hasRepeats: boolean
+  readonly spans: Pick<SpanMaker, 'templateOf' | 'isCurrent'>
+  readonly clock: ClockMap
+  /** A span that needed no decoding. */
+  readonly onRepeat: (span: FinishedSpan) => void
 }
 
 /** Further than this is no loss: the numbers are another connection's or the event is broken. */
@@ -64,6 +90,71 @@ export function createSockets(options: SocketsOptions): Sockets {
     stats.socketsEvicted++
     closeAll(socket)
   })
+
+  let advice: Advice[] = []
+
+  /** One cookie may stand for many conversations by UDP: there is nothing to say then. */
+  function advise(stream: Stream): void {
+    const { conversation } = stream
+    const state = conversation.state()
+    if (stream.transport === 'udp' || state === 'recognising') return
+    const mode = state === 'unknown' ? 'counts' : conversation.isPipelined() ? 'whole' : 'heads'
+    if (mode === stream.advised) return
+    stream.advised = mode
+    advice.push({ cookie: stream.cookie, mode })
+  }
+
+  /** In HTTP/1 the same bytes mean the same, and a connection that waits for a request remembers nothing. */
+  function mayRepeat({ conversation, transport }: Stream): boolean {
+    return transport === 'tcp' && conversation.protocol() === 'http1' && conversation.state() === 'decoding'
+  }
+
+  /** The next bytes of both directions are exactly those that are due, so nothing was lost or seen before. */
+  function takeRepeat(stream: Stream, event: SocketDataEvent, thread: ThreadState): boolean {
+    const direction: Direction = event.direction === 'send' ? 0 : 1
+    if (event.length === 0 || event.seq !== stream.next[direction] || !mayRepeat(stream)) return false
+    if (!stream.conversation.isIdle()) return false
+    if (stream.repeats.push(event, direction, thread) === 'no') return false
+    stream.next[direction] = (event.seq + event.length) >>> 0
+    stats.eventsUsed++
+    return true
+  }
+
+  /** A request that was taken for one that comes again, and is not answered as before. */
+  function decodeHeld(stream: Stream): void {
+    const held = stream.repeats.release()
+    if (held === undefined) return
+    const { event, thread } = held
+    stream.next[event.direction === 'send' ? 0 : 1] = event.seq
+    stats.eventsUsed-- // was counted when it was taken
+    move(stream, event, thread)
+  }
+
+  /** A copy: to keep the event would keep the chunk in which it came. */
+  function remember(stream: Stream, event: SocketDataEvent): void {
+    if (!options.hasRepeats || !mayRepeat(stream)) return
+    const isShort = event.payload.length <= maximumRepeatedBytes
+    const copy = isShort ? { ...event, payload: new Uint8Array(event.payload) } : undefined
+    stream.lately = [stream.lately[1], copy]
+  }
+
+  function learn(stream: Stream, exchange: SeenExchange, finished: FinishedSpan): void {
+    const [before, last] = stream.lately
+    if (before === undefined || last === undefined || !mayRepeat(stream)) return
+    const { request, response, incomplete, requestDirection, retransmissions } = exchange
+    const isWhole = incomplete.length === 0 && retransmissions === 0 && response !== undefined
+    if (!isWhole || !isAll(before, request) || !isAll(last, response)) return
+    const template = options.spans.templateOf(finished, exchange, stream)
+    if (template === undefined) return
+    const isInterleaved = finished.span.attribute(names.keyEventLoop) === true
+    stream.repeats.learn({
+      request: before,
+      response: last,
+      requestDirection,
+      isInterleaved,
+      template,
+    })
+  }
 
   function push(event: SocketDataEvent): void {
     const thread = threads.touch(event.tid, event.cookie, event.role === 'server')
@@ -86,12 +177,19 @@ export function createSockets(options: SocketsOptions): Sockets {
     if (stream.conversation.state() === 'unknown') {
       stats.eventsIgnored.unknown_protocol++
       stats.unknownBytes += event.length
+      advise(stream)
       return
     }
-    if (event.timeNs - stream.lastNs > quietNs && stream.lastNs !== 0n) stream.conversation.quiet()
+    if (event.timeNs - stream.lastNs > quietNs && stream.lastNs !== 0n) {
+      decodeHeld(stream)
+      stream.conversation.quiet()
+    }
     stream.lastNs = event.timeNs
     stream.isQuiet = false
+    if (takeRepeat(stream, event, thread)) return
+    decodeHeld(stream)
     move(stream, event, thread)
+    advise(stream)
   }
 
   function addStream(socket: Socket, key: string, stream: Stream): void {
@@ -121,21 +219,29 @@ export function createSockets(options: SocketsOptions): Sockets {
         protocols: options.protocols,
         speakerOf0,
         isLate,
-        onExchange: exchange => options.onExchange(exchange, stream),
+        onExchange: exchange => {
+          const finished = options.onExchange(exchange, stream)
+          if (finished !== undefined) learn(stream, exchange, finished)
+        },
       }),
+      repeats: createRepeats({
+        offsetFor: (fromNs, toNs) =>
+          options.clock.hasStepBetween(fromNs, toNs) ? undefined : options.clock.offsetAt(fromNs),
+        threadNow: tid => threads.now(tid),
+        isCurrent: options.spans.isCurrent,
+        emit: options.onRepeat,
+      }),
+      lately: [undefined, undefined],
       next: [undefined, undefined],
       lastNs: 0n,
       isQuiet: false,
+      advised: 'whole',
     }
     return stream
   }
 
   /** Hands the bytes on, with a hole before them where some went by unseen, without those that were seen already. */
-  function move(
-    stream: Stream,
-    event: SocketDataEvent,
-    thread: Pick<Mark, 'switches' | 'serverSwitches'>,
-  ): void {
+  function move(stream: Stream, event: SocketDataEvent, thread: ThreadState): void {
     const direction: Direction = event.direction === 'send' ? 0 : 1
     const due = stream.next[direction] ?? (event.transport === 'tcp' ? event.seq : 0)
     const jump = event.transport === 'tcp' ? (event.seq - due) | 0 : 0
@@ -165,15 +271,22 @@ export function createSockets(options: SocketsOptions): Sockets {
     }
     stream.next[direction] = (seq + length) >>> 0
     stats.eventsUsed++
+    remember(stream, event)
     stream.conversation.push(direction, mark(seq), payload, length)
   }
 
   function loseAll(socket: Socket): void {
-    for (const stream of socket.streams.values()) stream.conversation.lose()
+    for (const stream of socket.streams.values()) {
+      decodeHeld(stream)
+      stream.conversation.lose()
+    }
   }
 
   function closeAll(socket: Socket, atNs?: bigint): void {
-    for (const stream of socket.streams.values()) stream.conversation.close(atNs)
+    for (const stream of socket.streams.values()) {
+      decodeHeld(stream)
+      stream.conversation.close(atNs)
+    }
     socket.streams.clear()
   }
 
@@ -182,9 +295,11 @@ export function createSockets(options: SocketsOptions): Sockets {
       const silence = nowNs - stream.lastNs
       if (silence > quietNs && !stream.isQuiet) {
         stream.isQuiet = true
+        decodeHeld(stream)
         stream.conversation.quiet()
       }
       if (silence <= idleNs[stream.transport]) continue
+      decodeHeld(stream)
       stream.conversation.close()
       socket.streams.delete(key)
     }
@@ -199,9 +314,26 @@ export function createSockets(options: SocketsOptions): Sockets {
       closeAll(socket, event.timeNs)
       sockets.delete(event.cookie)
     },
+    count({ cookie, timeNs, sentBytes, receivedBytes }) {
+      stats.unknownBytes += sentBytes + receivedBytes
+      const socket = sockets.get(cookie)
+      if (socket === undefined) return
+      socket.lastNs = timeNs
+      for (const stream of socket.streams.values()) stream.lastNs = timeNs
+    },
+    takeAdvice() {
+      if (advice.length === 0) return advice
+      const taken = advice
+      advice = []
+      return taken
+    },
     gap() {
       for (const socket of sockets.values()) {
-        for (const stream of socket.streams.values()) stream.conversation.gap()
+        for (const stream of socket.streams.values()) {
+          decodeHeld(stream)
+          stream.conversation.gap()
+          stream.advised = 'whole' // what captures now knows of nothing
+        }
       }
     },
     sweep(nowNs) {
@@ -217,4 +349,15 @@ export function createSockets(options: SocketsOptions): Sockets {
       return sockets.size
     },
   }
+}
+
+/** The event is the message: all of it, captured whole, and nothing else. */
+function isAll(event: SocketDataEvent, message: OpenMessage): boolean {
+  return (
+    event.seq === message.seq &&
+    event.length === message.lengthBytes &&
+    event.payload.length === event.length &&
+    event.timeNs === message.firstNs &&
+    event.timeNs === message.lastNs
+  )
 }

@@ -8,12 +8,14 @@ import type { ClockMap } from './clock-map.ts'
 import type { SeenExchange } from './conversation.ts'
 import type { Endpoint, Transport } from './events.ts'
 import type { Facts } from './facts.ts'
-import { messageIdOf, spanIdOf, traceIdOf } from './ids.ts'
+import { messageIdOf, spanIdOf, spanPlaceOf, traceIdOf, traceKeyOf } from './ids.ts'
 import { startHashOf } from './message.ts'
 import { observationPoint } from './observation-point.ts'
 import type { Path } from './paths.ts'
 import type { Resources } from './resources.ts'
+import type { MixedHash } from './mixed-hash.ts'
 import type { SocketStream } from './sockets.ts'
+import { createTemplate, type SpanTemplate } from './span-template.ts'
 import type { ThreadState, Threads } from './threads.ts'
 
 type Attribute = readonly [name: string, value: AttributeValue]
@@ -29,6 +31,10 @@ export interface SpanMaker {
   /** undefined: no clock reading has come yet. */
   ofSocket(exchange: SeenExchange, stream: SocketStream): FinishedSpan | undefined
   ofPath(exchange: SeenExchange, path: Path): FinishedSpan | undefined
+  /** From which spans of the same exchange, taking place again, can be made. */
+  templateOf(finished: FinishedSpan, exchange: SeenExchange, stream: SocketStream): SpanTemplate | undefined
+  /** Its process has no other facts since. */
+  isCurrent(template: SpanTemplate, pid: number): boolean
 }
 
 export function createSpanMaker(context: {
@@ -73,18 +79,35 @@ export function createSpanMaker(context: {
     })
   }
 
+  function placeOf(exchange: SeenExchange, stream: SocketStream): MixedHash {
+    const side = exchange.requestDirection === 1 ? 's' : 'c'
+    return spanPlaceOf([bootId(), stream.cookie, side], messageIdOf(exchange))
+  }
+
+  function templateOf(
+    finished: FinishedSpan,
+    exchange: SeenExchange,
+    stream: SocketStream,
+  ): SpanTemplate | undefined {
+    const { transport } = stream
+    // a Unix socket has no number that another exchange would not have: its trace id is made of the span's
+    if (transport !== 'tcp') return undefined
+    return createTemplate(finished, exchange, {
+      place: placeOf(exchange, stream),
+      traceKey: traceKeyOf(exchange, transport, ''),
+    })
+  }
+
+  function isCurrent(template: SpanTemplate, pid: number): boolean {
+    return resources.ofProcess(pid) === template.finished.resource
+  }
+
   function ofSocket(exchange: SeenExchange, stream: SocketStream): FinishedSpan | undefined {
     const { request } = exchange
     const isServer = exchange.requestDirection === 1
     const [client, server] = isServer ? [stream.remote, stream.local] : [stream.local, stream.remote]
-    const id = spanIdOf(
-      bootId(),
-      stream.cookie,
-      isServer ? 's' : 'c',
-      request.seq,
-      request.firstNs,
-      messageIdOf(exchange),
-    )
+    const place = placeOf(exchange, stream)
+    const id = spanIdOf(place, request.seq, request.firstNs)
     const process = facts.process(request.pid)
     const span = make(exchange, {
       id,
@@ -133,7 +156,11 @@ export function createSpanMaker(context: {
     const seenAt = facts.interfaceAt(netns, interfaceIndex)
     const connection = `${bootId()}/${netns}/${endText(client)}>${endText(server)}`
     const span = make(exchange, {
-      id: spanIdOf(connection, interfaceIndex, request.seq, request.firstNs, messageIdOf(exchange)),
+      id: spanIdOf(
+        spanPlaceOf([connection, interfaceIndex], messageIdOf(exchange)),
+        request.seq,
+        request.firstNs,
+      ),
       transport,
       kind: spanKind.internal,
       countsAsServer: point === 's' || point === 's-nd',
@@ -153,7 +180,7 @@ export function createSpanMaker(context: {
     return span && { resource: resources.ofNamespace(netns), scope: scopes.net, span }
   }
 
-  return { ofSocket, ofPath }
+  return { ofSocket, ofPath, templateOf, isCurrent }
 }
 
 function retransmissionAttributes({ retransmissions }: SeenExchange): Attribute[] {

@@ -18,6 +18,10 @@ export interface FlowStats {
   /** Bytes on connections that speak no protocol known here. */
   unknownBytes: number
   retransmissions: number
+  /** Exchanges that were the same bytes again: not decoded. */
+  repeats: number
+  /** Steps that capture has gone down to keep within its budget. */
+  level: number
 }
 
 export type IgnoredReason = 'unknown_protocol' | 'own_connection' | 'seen_before' | 'loopback_copy'
@@ -37,5 +41,7 @@ export function createStats(): FlowStats {
     pathsEvicted: 0,
     unknownBytes: 0,
     retransmissions: 0,
+    repeats: 0,
+    level: 0,
   }
 }

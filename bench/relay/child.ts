@@ -125,7 +125,8 @@ function isListening(port: number): Promise<boolean> {
 
 const ticksASecond = 100
 
-function cpuSecondsOf(pid: number): number {
+/** CPU time of a process, in seconds (proc(5), steps of 10 ms). */
+export function cpuSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // The name in parentheses may hold anything; after it the fields are numbered from 3. utime is 14, stime 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -2,10 +2,13 @@ import { defineExporter } from '../../core/component.ts'
 import { writeJsonRequest } from '../../formats/otlp/json-write.ts'
 import { openOutput } from './output.ts'
 
-/** One line of OTLP/JSON per batch: what `otlpjsonfile` receivers and `jq` read. */
+/**
+ * One line of OTLP/JSON per batch: what `otlpjsonfile` receivers and `jq` read. Or `format: proto`: each request behind its
+ * length in four bytes, high byte first, as the Collector's fileexporter writes it.
+ */
 export default defineExporter({
   type: 'file',
-  description: 'Writes OTLP/JSON, one request a line, to a file or to standard output.',
+  description: 'Writes OTLP, JSON or protobuf, to a file or to standard output.',
   stability: 'beta',
   signals: ['traces', 'metrics', 'logs', 'profiles'],
   schema: {
@@ -14,6 +17,13 @@ export default defineExporter({
     required: ['path'],
     properties: {
       path: { type: 'string', minLength: 1, description: 'The file; `-` is standard output.' },
+      format: {
+        type: 'string',
+        enum: ['json', 'proto'],
+        default: 'json',
+        description:
+          '`json`: one request a line. `proto`: each request behind its length in four bytes, high byte first.',
+      },
       append: {
         type: 'boolean',
         default: false,
@@ -59,8 +69,20 @@ export default defineExporter({
   async create(config, { owner, clock }) {
     const output = await openOutput({ ...config, owner, nowMs: () => clock.nowMs() })
     return {
-      export: batch => output.write(Buffer.from(`${writeJsonRequest(batch.signal, batch.encode())}\n`)),
+      export: batch =>
+        output.write(
+          config.format === 'proto'
+            ? withLength(batch.encode())
+            : Buffer.from(`${writeJsonRequest(batch.signal, batch.encode())}\n`),
+        ),
       close: () => output.close(),
     }
   },
 })
+
+function withLength(request: Uint8Array): Buffer {
+  const bytes = Buffer.allocUnsafe(4 + request.length)
+  bytes.writeUInt32BE(request.length)
+  bytes.set(request, 4)
+  return bytes
+}

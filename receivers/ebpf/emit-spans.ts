@@ -1,16 +1,16 @@
 import { Observable } from 'rxjs'
 import type { Intake, Peers, ReceiverContext } from '../../core/component.ts'
-import type { CaptureEvent } from '../../flow/events.ts'
+import type { Advice, CaptureEvent } from '../../flow/events.ts'
 import { createFlow, type FinishedSpan, type FlowStats } from '../../flow/index.ts'
 import { Batch, groupSpans } from '../../model/batch.ts'
 import { Span } from '../../model/span.ts'
 
 export interface Capture {
   readonly events$: Observable<readonly CaptureEvent[]>
-  /** What is to become spans. */
-  isWanted(event: CaptureEvent): boolean
   /** Live events go on with the kernel's clock; a recording knows no time but its own. */
   readonly isLive: boolean
+  /** What flow wants of connections from now on. */
+  advise(advice: readonly Advice[]): void
   /** Ends `events$` after what was seen until now. */
   stop(): Promise<void>
 }
@@ -25,6 +25,7 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
     const senders = createSenders(context.peers)
     watchStats(flow.stats, context)
     const losses = createLossReport(context)
+    const tiers = createTierReport(context, capture.isLive)
     const emit = (spans: readonly FinishedSpan[]) => {
       if (spans.length > 0) subscriber.next(intakeOf(spans, context, losses.refused))
     }
@@ -42,8 +43,11 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
         for (const event of events) {
           senders.see(event)
           losses.see(event)
+          tiers.see(event)
         }
-        emit(flow.push(events.filter(capture.isWanted)))
+        emit(flow.push(events))
+        const advice = flow.takeAdvice()
+        if (advice.length > 0) capture.advise(advice)
       },
       complete: end,
       error: (error: unknown) => {
@@ -122,6 +126,38 @@ function createLossReport({ logger, clock }: ReceiverContext): LossReport {
       }
     },
     sum: say,
+  }
+}
+
+/** Says once how this kernel is captured, and every step that the budget forces; a recording's are long past. */
+function createTierReport(
+  { logger, meter }: ReceiverContext,
+  isLive: boolean,
+): { see(event: CaptureEvent): void } {
+  let level = 0
+  meter
+    .createObservableGauge('fullspan.capture.level', {
+      description: 'Steps that capture went down to keep within its budget: 0 captures in full.',
+    })
+    .addCallback(result => result.observe(level))
+  return {
+    see(event) {
+      if (event.type === 'host' && isLive) {
+        const { sysTier, netTier, kernelRelease } = event
+        logger.info(
+          { sys: sysTier, net: netTier, kernel: kernelRelease },
+          'capturing system calls and packets',
+        )
+      }
+      if (event.type !== 'level') return
+      const { share, maxPayloadBytes, eventsPerSecond, cpu } = event
+      const isDown = event.level > level
+      level = event.level
+      logger[isDown ? 'warn' : 'info'](
+        { level, share, maxPayloadBytes, eventsPerSecond, cpuPercent: cpu * 100 },
+        isDown ? 'Capture is over its budget and steps down.' : 'Capture steps up again.',
+      )
+    },
   }
 }
 

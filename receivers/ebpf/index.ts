@@ -1,7 +1,8 @@
 import { defineReceiver } from '../../core/component.ts'
+import type { Infer } from '../../core/schema.ts'
 import { emitSpans } from './emit-spans.ts'
-import { startProbe } from './probe.ts'
-import { namespaceFilter } from './namespaces.ts'
+import { startProbe, type ProbeFilter } from './probe.ts'
+import { namespacesOf } from './namespaces.ts'
 import { assertRecording, replay } from './recording.ts'
 import { schema } from './schema.ts'
 
@@ -22,11 +23,10 @@ export default defineReceiver({
         pace: config.replay_pace === 'real_time' ? 'real-time' : 'fast',
       })
       return emitSpans(
-        { events$, isWanted: () => true, isLive: false, stop: () => Promise.resolve() },
+        { events$, isLive: false, stop: () => Promise.resolve(), advise: () => undefined },
         context,
       )
     }
-    const isWanted = namespaceFilter(config.network_namespaces)
     // Until it has started its lines are the reason why it cannot, which is thrown and told once.
     let isStarted = false
     const probe = startProbe({
@@ -36,6 +36,14 @@ export default defineReceiver({
       udpPorts: config.udp_ports,
       maxPayloadBytes: config.max_payload_bytes,
       hasNet: config.net,
+      hasUnix: config.unix,
+      sysTier: config.sys_tier,
+      sendStart: config.send_start,
+      filter: filterOf(config.filter, config.network_namespaces),
+      budget: {
+        maxCpuPercent: config.budget.max_cpu_percent,
+        maxEventsPerSecond: config.budget.max_events_per_second,
+      },
       recording:
         config.record === undefined ? undefined : { path: config.record, maxBytes: config.record_max_size },
       onMessage: line => {
@@ -44,7 +52,30 @@ export default defineReceiver({
     })
     await probe.started
     isStarted = true
-    context.logger.info({}, 'capturing system calls and packets')
-    return emitSpans({ events$: probe.events$, isWanted, isLive: true, stop: () => probe.stop() }, context)
+    return emitSpans(
+      {
+        events$: probe.events$,
+        isLive: true,
+        stop: () => probe.stop(),
+        advise: advice => probe.advise(advice),
+      },
+      context,
+    )
   },
 })
+
+type Lists = Infer<typeof schema>['filter']['include']
+
+function filterOf(
+  filter: { readonly include: Lists; readonly exclude: Lists },
+  namespaces: readonly string[],
+): ProbeFilter {
+  const { include, exclude } = filter
+  return {
+    include: {
+      ...include,
+      namespaces: namespacesOf([...namespaces, ...include.network_namespaces]),
+    },
+    exclude: { ...exclude, namespaces: namespacesOf(exclude.network_namespaces) },
+  }
+}

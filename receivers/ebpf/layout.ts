@@ -21,6 +21,9 @@ export const recordType = {
   own_connection: 10,
   loss: 11,
   gap: 12,
+  socket_name: 13,
+  socket_counts: 14,
+  level: 15,
 } as const
 
 /** In the order of `enum loss_reason`. `payload_fault` is not lost: its event was delivered, without the payload. */
@@ -32,6 +35,7 @@ export const lossReasons = [
   'missed',
   'socket_full',
   'payload_fault',
+  'budget',
 ] as const
 
 export const record = { size: 8, length: 0, type: 4, version: 6 } as const
@@ -123,6 +127,43 @@ export const packetRecord = {
 
 export const ownConnectionRecord = { size: 64, time_ns: 8, ends: 16, pid: 56, netns: 60 } as const
 
-export const lossRecord = { size: 80, time_ns: 8, seen: 16, lost: 24 } as const
+/** Recordings of before the budget have a reason less, and 8 bytes. */
+export const lossRecord = { size: 88, time_ns: 8, seen: 16, lost: 24 } as const
+export const shortestLossRecord = 80
 
 export const gapRecord = { size: 24, from_ns: 8, to_ns: 16 } as const
+
+export const socketNameRecord = {
+  size: 240,
+  cookie: 8,
+  local_length: 16,
+  remote_length: 17,
+  local: 24,
+  remote: 132,
+} as const
+
+export const socketCountsRecord = {
+  size: 48,
+  time_ns: 8,
+  cookie: 16,
+  sent: 24,
+  received: 32,
+  events: 40,
+} as const
+
+export const levelRecord = {
+  size: 40,
+  time_ns: 8,
+  level: 16,
+  payload: 20,
+  share: 24,
+  events_per_second: 28,
+  cpu_permille: 32,
+} as const
+
+/** `enum mode`. */
+export const mode = { whole: 0, heads: 1, counts: 2 } as const
+
+/** What the reader asks for; `type` in its head is this. */
+export const connectionCommandType = 1
+export const connectionCommand = { size: 24, cookie: 8, mode: 16, allowance: 20 } as const

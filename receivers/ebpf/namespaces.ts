@@ -1,25 +1,17 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CaptureEvent } from '../../flow/events.ts'
 import { cannotCapture } from './errors.ts'
 
 const folder = '/run/netns'
 
-/** Keeps events of the named namespaces (`*` in a name is any text), and those that belong to none. No names: keeps all. */
-export function namespaceFilter(patterns: readonly string[]): (event: CaptureEvent) => boolean {
-  if (patterns.length === 0) return () => true
-  const wanted = new Set(
-    namesOfNamespaces()
-      .filter(name => patterns.some(pattern => matches(pattern, name)))
-      .map(name => statSync(join(folder, name)).ino),
-  )
-  if (wanted.size === 0) {
+/** Inode numbers of the named network namespaces (`*` in a name is any text). Throws when names are given and none fits. */
+export function namespacesOf(patterns: readonly string[]): number[] {
+  if (patterns.length === 0) return []
+  const found = namesOfNamespaces().filter(name => patterns.some(pattern => matches(pattern, name)))
+  if (found.length === 0) {
     throw cannotCapture(`no network namespace under ${folder} is called ${patterns.join(' or ')}`)
   }
-  return event => {
-    if (event.type !== 'socket_data' && event.type !== 'packet') return true
-    return wanted.has(event.netns)
-  }
+  return found.map(name => statSync(join(folder, name)).ino)
 }
 
 function namesOfNamespaces(): string[] {

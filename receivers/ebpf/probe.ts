@@ -4,8 +4,9 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Observable, type Subscriber } from 'rxjs'
-import type { CaptureEvent } from '../../flow/events.ts'
+import type { Advice, CaptureEvent } from '../../flow/events.ts'
 import { cannotCapture, captureEnded } from './errors.ts'
+import * as layout from './layout.ts'
 import { openRecorder, type Recorder } from './recording.ts'
 import { createRecordDecoder } from './records.ts'
 
@@ -24,12 +25,42 @@ export interface ProbeOptions {
   readonly ringBytes?: number | undefined
   /** `false`: system calls only. */
   readonly hasNet: boolean
-  /** `false`: sends are timed as on kernels before 6.16, by their first packet. For tests. */
-  readonly hasSendStart?: boolean
+  /** `false`: no Unix sockets. */
+  readonly hasUnix?: boolean
+  /** How system calls are seen: `sock` takes kernel 6.3, `syscall` does on older ones. Default: the best there is. */
+  readonly sysTier?: 'auto' | 'sock' | 'syscall'
+  /** What tells when a send began: `locked` takes kernel 6.16. Default: the best there is. */
+  readonly sendStart?: 'auto' | 'locked' | 'enter' | 'packet'
+  readonly filter?: ProbeFilter | undefined
+  readonly budget?: ProbeBudget | undefined
   /** Where the raw stream is recorded to, and how much of it at most. */
   readonly recording?: { readonly path: string; readonly maxBytes: number } | undefined
   /** A line that the probe said on standard error while running (for example that it started capturing again). */
   readonly onMessage: (line: string) => void
+}
+
+/** What each list names is kept, or left out; an empty list says nothing. Exclusion wins. */
+export interface FilterLists {
+  readonly ports?: readonly number[]
+  /** Inode numbers of network namespaces. */
+  readonly namespaces?: readonly number[]
+  /** Addresses of either end: `10.0.0.0/8`, `fd00::1`. */
+  readonly cidrs?: readonly string[]
+  /** Of processes: system calls only. */
+  readonly pids?: readonly number[]
+  /** Paths of control groups, those below them included: system calls only. */
+  readonly cgroups?: readonly string[]
+}
+
+export interface ProbeFilter {
+  readonly include: FilterLists
+  readonly exclude: FilterLists
+}
+
+export interface ProbeBudget {
+  /** Of one processor, for BPF programs, probe and `ownPids` together. */
+  readonly maxCpuPercent?: number | undefined
+  readonly maxEventsPerSecond?: number | undefined
 }
 
 export interface Probe {
@@ -40,6 +71,8 @@ export interface Probe {
   readonly events$: Observable<CaptureEvent[]>
   /** Settles when capture runs, or rejects with EBPF_CANNOT_CAPTURE. Nothing needs privileges after it. */
   readonly started: Promise<void>
+  /** From the connections' next events on. */
+  advise(advice: readonly Advice[]): void
   /** Takes what was seen until now, ends the probe and waits until it is gone. */
   stop(): Promise<void>
 }
@@ -74,6 +107,9 @@ export const startProbe = (options: ProbeOptions): Probe => {
   return {
     events$: stream.events$,
     started,
+    advise(advice) {
+      if (!isStopping && !socket.destroyed) socket.write(encodeAdvice(advice))
+    },
     async stop() {
       isStopping = true
       stream.drain()
@@ -97,10 +133,54 @@ const spawnProbe = (options: ProbeOptions): ChildProcess => {
     ...list('--own-port', options.ownPorts),
     ...list('--udp-port', options.udpPorts),
     ...(options.hasNet ? [] : ['--no-net']),
-    ...(options.hasSendStart === false ? ['--no-send-start'] : []),
+    ...(options.hasUnix === false ? ['--no-unix'] : []),
+    ...(options.sysTier === undefined ? [] : ['--sys-tier', options.sysTier]),
+    ...(options.sendStart === undefined ? [] : ['--send-start', options.sendStart]),
+    ...filterArguments(options.filter),
+    ...budgetArguments(options.budget),
   ]
   // a group of its own: Ctrl-C on the terminal is for Fullspan, which then drains and ends the probe
   return spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], detached: true })
+}
+
+const filterArguments = (filter: ProbeFilter | undefined): string[] =>
+  filter === undefined
+    ? []
+    : [...listArguments('include', filter.include), ...listArguments('exclude', filter.exclude)]
+
+const listArguments = (way: 'include' | 'exclude', lists: FilterLists): string[] => {
+  const list = (name: string, values: readonly (string | number)[] = []): string[] =>
+    values.flatMap(value => [`--${way}-${name}`, String(value)])
+  return [
+    ...list('port', lists.ports),
+    ...list('netns', lists.namespaces),
+    ...list('cidr', lists.cidrs),
+    ...list('pid', lists.pids),
+    ...list('cgroup', lists.cgroups),
+  ]
+}
+
+const budgetArguments = ({ maxCpuPercent, maxEventsPerSecond }: ProbeBudget = {}): string[] => [
+  ...(maxCpuPercent === undefined ? [] : ['--max-cpu-percent', String(maxCpuPercent)]),
+  ...(maxEventsPerSecond === undefined ? [] : ['--max-events', String(maxEventsPerSecond)]),
+]
+
+/** Captured of each turn of a connection whose protocol is known, in bytes: heads, and bodies as long as they are short. */
+const turnAllowanceBytes = 16_384
+
+const encodeAdvice = (advice: readonly Advice[]): Buffer => {
+  const at = layout.connectionCommand
+  const bytes = Buffer.alloc(advice.length * at.size)
+  for (const [index, { cookie, mode }] of advice.entries()) {
+    const command = bytes.subarray(index * at.size)
+    command.writeUInt32LE(at.size, layout.record.length)
+    command.writeUInt16LE(layout.connectionCommandType, layout.record.type)
+    command.writeUInt16LE(layout.protocolVersion, layout.record.version)
+    command.writeBigUInt64LE(cookie, at.cookie)
+    command.writeUInt32LE(layout.mode[mode], at.mode)
+    command.writeUInt32LE(turnAllowanceBytes, at.allowance)
+  }
+  return bytes
 }
 
 /** Node makes a socket pair of a 'pipe' beyond the first three, and a Socket of our end. */

@@ -1,4 +1,4 @@
-import type { CaptureEvent, Endpoint } from '../../flow/events.ts'
+import type { CaptureEvent, Endpoint, SocketDataEvent, Transport } from '../../flow/events.ts'
 import { ipv4Text, ipv6Text } from './addresses.ts'
 import { brokenStream } from './errors.ts'
 import * as layout from './layout.ts'
@@ -19,6 +19,7 @@ export interface RecordDecoder {
 export const createRecordDecoder = (): RecordDecoder => {
   let rest: Buffer = Buffer.alloc(0)
   let skipped = 0
+  const names = createSocketNames()
   return {
     get skipped() {
       return skipped
@@ -31,9 +32,13 @@ export const createRecordDecoder = (): RecordDecoder => {
       while (bytes.length - at >= layout.record.size) {
         const length = readLength(bytes, at)
         if (bytes.length - at < length) break
-        const event = decodeRecord(bytes.subarray(at, at + length))
-        if (event) events.push(event)
-        else skipped++
+        const record = bytes.subarray(at, at + length)
+        if (isSocketName(record)) names.add(record)
+        else {
+          const event = decodeRecord(record)
+          if (event) events.push(event.type === 'socket_data' ? names.complete(event) : event)
+          else skipped++
+        }
         at += length
       }
       rest = bytes.subarray(at)
@@ -55,6 +60,43 @@ const readLength = (bytes: Buffer, at: number): number => {
   if (length < layout.record.size || length > layout.maxRecordBytes)
     throw brokenStream(`a record of ${length} bytes`)
   return length
+}
+
+/** Paths of Unix sockets, told once and ahead of their data. */
+interface SocketNames {
+  add(record: Buffer): void
+  complete(event: SocketDataEvent): SocketDataEvent
+}
+
+const maxSocketNames = 16_384
+
+const createSocketNames = (): SocketNames => {
+  const known = new Map<bigint, { readonly local: Endpoint; readonly remote: Endpoint }>()
+  return {
+    add(record) {
+      const at = layout.socketNameRecord
+      const [oldest] = known.keys()
+      if (known.size >= maxSocketNames && oldest !== undefined) known.delete(oldest)
+      known.set(record.readBigUInt64LE(at.cookie), {
+        local: { address: unixPath(record, at.local, record[at.local_length]!), port: 0 },
+        remote: { address: unixPath(record, at.remote, record[at.remote_length]!), port: 0 },
+      })
+    },
+    complete: event => (event.transport === 'unix' ? { ...event, ...known.get(event.cookie) } : event),
+  }
+}
+
+/** A path may be ended by a zero byte; a name that begins with one is in no file system, and is written with `@`. */
+const unixPath = (bytes: Buffer, at: number, length: number): string => {
+  const name = bytes.toString('utf8', at, at + Math.min(length, 108))
+  return name.startsWith('\0') ? `@${name.slice(1)}` : (name.split('\0')[0] ?? '')
+}
+
+const isSocketName = (bytes: Buffer): boolean => {
+  if (bytes.readUInt16LE(layout.record.type) !== layout.recordType.socket_name) return false
+  if (bytes.length < layout.socketNameRecord.size)
+    throw brokenStream(`a socket's name of only ${bytes.length} bytes`)
+  return true
 }
 
 type Decode = (bytes: Buffer) => CaptureEvent
@@ -160,7 +202,7 @@ const decodeSocketData: Decode = bytes => {
     timeNs: bytes.readBigUInt64LE(at.time_ns),
     cookie: bytes.readBigUInt64LE(at.cookie),
     netns: bytes.readUInt32LE(at.netns),
-    transport: readTransport(bytes, at.ends),
+    transport: readSocketTransport(bytes, at.ends),
     local: readLocal(bytes, at.ends),
     remote: readRemote(bytes, at.ends),
     role: roles[bytes[at.role]!] ?? 'unknown',
@@ -214,7 +256,8 @@ const decodeOwnConnection: Decode = bytes => {
 const decodeLoss: Decode = bytes => {
   const at = layout.lossRecord
   const reasons: Record<string, number> = {}
-  for (const [index, reason] of layout.lossReasons.entries()) {
+  const count = Math.floor((bytes.length - at.lost) / 8)
+  for (const [index, reason] of layout.lossReasons.slice(0, count).entries()) {
     const count = Number(bytes.readBigUInt64LE(at.lost + 8 * index))
     if (count > 0) reasons[reason] = count
   }
@@ -232,6 +275,31 @@ const decodeGap: Decode = bytes => ({
   toNs: bytes.readBigUInt64LE(layout.gapRecord.to_ns),
 })
 
+const decodeSocketCounts: Decode = bytes => {
+  const at = layout.socketCountsRecord
+  return {
+    type: 'socket_counts',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    cookie: bytes.readBigUInt64LE(at.cookie),
+    sentBytes: Number(bytes.readBigUInt64LE(at.sent)),
+    receivedBytes: Number(bytes.readBigUInt64LE(at.received)),
+    events: bytes.readUInt32LE(at.events),
+  }
+}
+
+const decodeLevel: Decode = bytes => {
+  const at = layout.levelRecord
+  return {
+    type: 'level',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    level: bytes.readUInt32LE(at.level),
+    maxPayloadBytes: bytes.readUInt32LE(at.payload),
+    share: bytes.readUInt32LE(at.share) / 65_536,
+    eventsPerSecond: bytes.readUInt32LE(at.events_per_second),
+    cpu: bytes.readUInt32LE(at.cpu_permille) / 1000,
+  }
+}
+
 const decoders = new Map<number, { readonly size: number; readonly decode: Decode }>([
   [layout.recordType.host, { size: layout.hostRecord.size, decode: decodeHost }],
   [layout.recordType.clock, { size: layout.clockRecord.size, decode: decodeClock }],
@@ -243,7 +311,9 @@ const decoders = new Map<number, { readonly size: number; readonly decode: Decod
   [layout.recordType.socket_close, { size: layout.socketCloseRecord.size, decode: decodeSocketClose }],
   [layout.recordType.packet, { size: layout.packetRecord.size, decode: decodePacket }],
   [layout.recordType.own_connection, { size: layout.ownConnectionRecord.size, decode: decodeOwnConnection }],
-  [layout.recordType.loss, { size: layout.lossRecord.size, decode: decodeLoss }],
+  [layout.recordType.loss, { size: layout.shortestLossRecord, decode: decodeLoss }],
+  [layout.recordType.socket_counts, { size: layout.socketCountsRecord.size, decode: decodeSocketCounts }],
+  [layout.recordType.level, { size: layout.levelRecord.size, decode: decodeLevel }],
   [layout.recordType.gap, { size: layout.gapRecord.size, decode: decodeGap }],
 ])
 
@@ -251,6 +321,9 @@ const roles: readonly ('unknown' | 'client' | 'server')[] = ['unknown', 'client'
 
 const readTransport = (bytes: Buffer, ends: number): 'tcp' | 'udp' =>
   bytes[ends + layout.endpoints.protocol] === 17 ? 'udp' : 'tcp'
+
+const readSocketTransport = (bytes: Buffer, ends: number): Transport =>
+  bytes[ends + layout.endpoints.family] === 1 ? 'unix' : readTransport(bytes, ends)
 
 const readLocal = (bytes: Buffer, ends: number): Endpoint => ({
   address: readAddress(bytes, ends + layout.endpoints.local, bytes[ends + layout.endpoints.family]!),
@@ -267,6 +340,7 @@ const ipv4Texts = new Map<number, string>()
 const maxIpv4Texts = 65_536
 
 const readAddress = (bytes: Buffer, at: number, family: number): string => {
+  if (family === 1) return ''
   if (family !== 4) return ipv6Text(bytes, at)
   const number = bytes.readUInt32LE(at)
   const known = ipv4Texts.get(number)

@@ -1,5 +1,42 @@
 import type { ObjectSchema } from '../../core/schema.ts'
 
+const port = { type: 'integer', minimum: 1, maximum: 65535, description: 'A port.' } as const
+
+const listsOf = (what: string, description: string) =>
+  ({
+    type: 'object',
+    additionalProperties: false,
+    default: {},
+    description,
+    properties: {
+      ports: { type: 'array', items: port, default: [], description: `${what} with one of these ports.` },
+      network_namespaces: {
+        type: 'array',
+        items: { type: 'string', minLength: 1, description: 'A name under /run/netns; `*` is any text.' },
+        default: [],
+        description: `${what} in these network namespaces, as they are at the start.`,
+      },
+      cidrs: {
+        type: 'array',
+        items: { type: 'string', minLength: 2, description: 'An address or a prefix: `10.0.0.0/8`.' },
+        default: [],
+        description: `${what} one end of which has such an address.`,
+      },
+      pids: {
+        type: 'array',
+        items: { type: 'integer', minimum: 1, maximum: 4194304, description: 'A process.' },
+        default: [],
+        description: `${what} of these processes. SYS only: packets have no process.`,
+      },
+      cgroups: {
+        type: 'array',
+        items: { type: 'string', pattern: '^/', description: 'A path as in /proc/PID/cgroup.' },
+        default: [],
+        description: `${what} of processes in these control groups or below. SYS only.`,
+      },
+    },
+  }) as const
+
 export const schema = {
   type: 'object',
   additionalProperties: false,
@@ -30,15 +67,66 @@ export const schema = {
     },
     udp_ports: {
       type: 'array',
-      items: { type: 'integer', minimum: 1, maximum: 65535, description: 'A port.' },
+      items: port,
       default: [53],
       description: 'Datagrams from and to these ports are captured.',
     },
     exclude_ports: {
       type: 'array',
-      items: { type: 'integer', minimum: 1, maximum: 65535, description: 'A port.' },
+      items: port,
       default: [],
       description: 'TCP ports that are left out, besides those on which Fullspan itself listens.',
+    },
+    unix: {
+      type: 'boolean',
+      default: true,
+      description: 'Unix sockets (stream and seqpacket), beside TCP and the chosen UDP ports.',
+    },
+    filter: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'What is captured at all: decided in the kernel, before it costs anything.',
+      properties: {
+        include: listsOf('Connections', 'Only these. Of several kinds of lists each must agree.'),
+        exclude: listsOf('Connections', 'None of these, whatever `include` says.'),
+      },
+    },
+    sys_tier: {
+      type: 'string',
+      enum: ['auto', 'sock', 'syscall'],
+      default: 'auto',
+      description:
+        'How system calls are seen: `sock` takes kernel 6.3; `syscall` works before it, costs every system call something, and does not see io_uring. `auto`: the best that the kernel has.',
+    },
+    send_start: {
+      type: 'string',
+      enum: ['auto', 'locked', 'enter', 'packet'],
+      default: 'auto',
+      description:
+        'What tells when a send began: `locked` (tcp_sendmsg_locked) takes kernel 6.16; `enter` (sys_enter) costs every system call something; `packet` is the first packet, and needs `net`. `auto`: `locked`, else `enter`.',
+    },
+    budget: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description:
+        'What capture may cost. Over it, it steps down: payloads are cut to 256 bytes, then half of the connections is only counted, a quarter is left, and so on; under it, step by step up again.',
+      properties: {
+        max_cpu_percent: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 100000,
+          description:
+            'Of one processor, for BPF programs, probe and this process together. Default: no limit.',
+        },
+        max_events_per_second: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 4294967295,
+          description: 'Sends, receives and packets. Default: no limit.',
+        },
+      },
     },
     record: {
       type: 'string',

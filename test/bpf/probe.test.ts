@@ -62,6 +62,7 @@ const dataOf = (capture: Capture, port: number): SocketDataEvent[] =>
     .filter(event => event.type === 'socket_data')
     .filter(event => event.local.port === port || event.remote.port === port)
 
+t.setTimeout(240_000)
 const skip = noCapture()
 /** Ids of the BPF programs that a process holds. */
 const programsOf = (pid: number): number[] =>
@@ -351,7 +352,7 @@ t.test('gives IPv6 addresses as such, and mapped ones as IPv4', { skip }, async 
 })
 
 t.test('times sends by their packets where the kernel does not tell their start', { skip }, async t => {
-  const capture = await startCapture({ hasSendStart: false })
+  const capture = await startCapture({ sendStart: 'packet' })
   const server = await startServer('127.0.0.1')
   const client = await startClient('127.0.0.1', server.port)
   await ask(client, 'first')
@@ -364,6 +365,44 @@ t.test('times sends by their packets where the kernel does not tell their start'
     t.equal(sent.timeNs, capture.packets(text)[0]!.timeNs)
     t.equal(sent.seq, capture.received(text)!.seq)
   }
+})
+
+t.test('times sends by the entry of their system call', { skip }, async t => {
+  const capture = await startCapture({ sendStart: 'enter' })
+  const server = await startServer('127.0.0.1')
+  const client = await startClient('127.0.0.1', server.port)
+  for (const text of ['early one', 'early two']) await ask(client, text)
+  await capture.untilAny(isReceived('reply to early two'))
+  await Promise.all([client.kill(), server.program.kill()])
+  await capture.stop()
+  t.match(capture.events[0], { type: 'host', sysTier: 'tp_btf/sock_send_length tp_btf/sys_enter' })
+  for (const text of ['early one', 'reply to early one', 'early two', 'reply to early two']) {
+    const sent = capture.sent(text)!
+    t.ok(sent.timeNs < capture.packets(text)[0]!.timeNs, 'before its first byte is transmitted')
+    t.equal(sent.seq, capture.received(text)!.seq)
+  }
+})
+
+t.test('refuses options that say nothing', { skip }, t => {
+  const probe = `${checkout}/bpf/build/fullspan-probe`
+  const run = (...args: string[]) => spawnSync(probe, ['--fd', '1', ...args], { encoding: 'utf8' })
+  for (const args of [
+    ['--sys-tier', 'best'],
+    ['--send-start', 'soon'],
+    ['--include-cidr', '10.0.0.0/33'],
+    ['--exclude-cidr', 'fd00::/x'],
+    ['--include-port', '70000'],
+    ['--exclude-cgroup', 'relative'],
+    ['--max-cpu-percent', '0'],
+  ]) {
+    const { status, stderr } = run(...args)
+    t.equal(status, 2, args.join(' '))
+    t.match(stderr, /^fullspan-probe: .* takes no ".*"; see --help\n$/)
+  }
+  const { status, stderr } = run('--include-cgroup', '/there/is/no/such/group')
+  t.equal(status, 3)
+  t.match(stderr, /^fullspan-probe: cannot capture: no cgroup hierarchy .* \/there\/is\/no\/such\/group\n$/)
+  t.end()
 })
 
 t.test('reads through VLAN tags', { skip }, async t => {

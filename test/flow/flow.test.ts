@@ -792,6 +792,91 @@ t.test('nothing that capture may say makes it throw or lose count', t => {
   t.end()
 })
 
+t.test('an exchange that is the same bytes again gives the span that decoding it would give', t => {
+  const other = 'GET /other HTTP/1.1\r\nHost: shop\r\n\r\n'
+  const bad = 'HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n'
+  const step = fc.record({
+    what: fc.oneof(
+      { weight: 14, arbitrary: fc.constant('exchange') },
+      {
+        weight: 3,
+        arbitrary: fc.constantFrom('request', 'response', 'half', 'other', 'bad', 'pipelined', 'head'),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom('wait', 'lose', 'gap', 'end', 'close', 'clock', 'process', 'cut'),
+      },
+    ),
+    on: fc.constantFrom(0, 0, 1),
+    tid: fc.constantFrom(1, 1, 1, 2),
+  })
+  const build = (steps: readonly { what: string; on: number; tid: number }[]): readonly CaptureEvent[] => {
+    const capture = begin()
+    const sockets = [0, 1].map(on =>
+      capture.socket({
+        cookie: BigInt(on + 1),
+        local: '10.0.0.2:80',
+        remote: `10.0.0.1:${4000 + on}`,
+        role: on === 0 ? 'server' : 'client',
+        sendSeq: 2 ** 28 - 200, // crosses where its number takes a byte more
+        receiveSeq: 2 ** 32 - 300, // wraps
+      }),
+    )
+    for (const { what, on, tid } of steps) {
+      const socket = sockets[on]!
+      const [ask, answer] = on === 0 ? [socket.receive, socket.send] : [socket.send, socket.receive]
+      const exchange = (request: string, response: string): void => {
+        ask(request, { tid })
+        answer(response, { tid })
+      }
+      const act: Record<string, () => void> = {
+        exchange: () => exchange(get, ok),
+        request: () => ask(get, { tid }),
+        response: () => answer(ok, { tid }),
+        half: () => {
+          ask(get.slice(0, 9), { tid })
+          exchange(get.slice(9), ok)
+        },
+        other: () => exchange(other, ok),
+        bad: () => exchange(get, bad),
+        pipelined: () => exchange(get + get, ok + ok),
+        head: () => {
+          ask(get, { tid })
+          answer(ok.slice(0, 20), { tid, length: ok.length })
+        },
+        wait: () => capture.wait(2_000_000_000n),
+        lose: () => socket.loseEvents(1),
+        gap: () => capture.add({ type: 'gap', fromNs: 0n, toNs: capture.now() }),
+        end: () => ask('', { tid }),
+        close: () => socket.close(),
+        clock: () => capture.clock({ stepped: true, realtimeNs: capture.now() + 5n ** 25n }),
+        process: () => capture.process(1, { name: 'again', startTimeNs: capture.now() }),
+        cut: () => ask(get, { tid, payload: toBytes(get.slice(0, 5)) }),
+      }
+      act[what]!()
+    }
+    return capture.events
+  }
+  let repeated = 0
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), fc.integer({ min: 1, max: 9 }), (steps, size) => {
+      const events = build(steps)
+      const [fast, slow] = [true, false].map(hasRepeats => {
+        const flow = createFlow({ hasRepeats })
+        const spans: FinishedSpan[] = []
+        for (let at = 0; at < events.length; at += size) spans.push(...flow.push(events.slice(at, at + size)))
+        spans.push(...flow.flush())
+        repeated += hasRepeats ? flow.stats.repeats : 0
+        return `${flow.stats.eventsUsed}\n${bytesOf(spans)}`
+      })
+      return fast === slow
+    }),
+    { numRuns: 400 },
+  )
+  t.ok(repeated > 100, `${repeated} were not decoded`)
+  t.end()
+})
+
 function pieces(text: string, cuts: readonly number[]): string[] {
   const edges = [0, ...new Set(cuts.map(cut => cut % text.length)), text.length].sort((a, b) => a - b)
   return edges

@@ -49,6 +49,7 @@ export const startCapture = async (options: Partial<ProbeOptions> = {}): Promise
     maxPayloadBytes: 1024,
     ringBytes: 1 << 22,
     hasNet: true,
+    hasUnix: false, // programs speak to these tests by Unix sockets
     onMessage: line => messages.push(line),
     ...options,
   })

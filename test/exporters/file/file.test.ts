@@ -46,6 +46,20 @@ t.test('writes one request a line, and makes its folder', async t => {
   t.match(second, { resourceSpans: [{}] })
 })
 
+t.test('writes protobuf, each request behind its length', async t => {
+  const path = join(t.testdir({}), 'traces.pb')
+  const exporter = await start({ path, format: 'proto' })
+  const batches = [testBatch(2), testBatch(1)]
+  for (const batch of batches) await exporter.export(batch, never)
+  await exporter.close()
+  const expected = batches.flatMap(batch => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(batch.encode().length)
+    return [length, batch.encode()]
+  })
+  t.same(readFileSync(path), Buffer.concat(expected))
+})
+
 t.test('begins anew unless told to append', async t => {
   const path = join(t.testdir({ 'x.jsonl': 'old\n' }), 'x.jsonl')
   const kept = await openOutput(settings(path, { append: true }))

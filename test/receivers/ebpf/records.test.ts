@@ -122,6 +122,48 @@ t.test('skips records of unknown types, and counts them', t => {
   t.end()
 })
 
+const record = (type: number, size: number, fill: (bytes: Buffer) => void): Buffer => {
+  const bytes = Buffer.alloc(size)
+  bytes.writeUInt32LE(size, layout.record.length)
+  bytes.writeUInt16LE(type, layout.record.type)
+  bytes.writeUInt16LE(layout.protocolVersion, layout.record.version)
+  fill(bytes)
+  return bytes
+}
+
+t.test('gives Unix sockets the paths that were told before', t => {
+  const named = (cookie: bigint, local: string, remote: string): Buffer =>
+    record(layout.recordType.socket_name, layout.socketNameRecord.size, bytes => {
+      const at = layout.socketNameRecord
+      bytes.writeBigUInt64LE(cookie, at.cookie)
+      bytes[at.local_length] = bytes.write(local, at.local)
+      bytes[at.remote_length] = bytes.write(remote, at.remote)
+    })
+  const data = (cookie: bigint): Buffer =>
+    record(layout.recordType.socket_data, layout.socketDataRecord.size, bytes => {
+      bytes.writeBigUInt64LE(cookie, layout.socketDataRecord.cookie)
+      bytes[layout.socketDataRecord.ends + layout.endpoints.family] = 1
+    })
+  const stream = [named(1n, '/run/db.sock\0', ''), data(1n), named(2n, '', '\0hidden'), data(2n), data(3n)]
+  const events = decode(Buffer.concat(stream)).flatMap(event =>
+    event.type === 'socket_data' ? [[event.transport, event.local.address, event.remote.address]] : [],
+  )
+  t.same(events, [
+    ['unix', '/run/db.sock', ''],
+    ['unix', '', '@hidden'],
+    ['unix', '', ''],
+  ])
+  t.end()
+})
+
+t.test('reads what older recordings lack as nothing', t => {
+  const old = record(layout.recordType.loss, layout.shortestLossRecord, bytes => {
+    bytes.writeBigUInt64LE(7n, layout.lossRecord.lost)
+  })
+  t.match(decode(old), [{ type: 'loss', reasons: { ring_full: 7 } }])
+  t.end()
+})
+
 t.test('writes addresses as text in their canonical form', t => {
   t.equal(ipv4Text(Uint8Array.of(192, 0, 2, 1), 0), '192.0.2.1')
   const groups = (...values: number[]): Uint8Array =>
@@ -173,6 +215,10 @@ t.test(
       own_connection_record: layout.ownConnectionRecord,
       loss_record: layout.lossRecord,
       gap_record: layout.gapRecord,
+      socket_name_record: layout.socketNameRecord,
+      socket_counts_record: layout.socketCountsRecord,
+      level_record: layout.levelRecord,
+      connection_command: layout.connectionCommand,
     }
     for (const [name, table] of Object.entries(tables)) {
       const struct = types.find(type => type.kind === 'STRUCT' && type.name === name)
@@ -190,6 +236,10 @@ t.test(
     t.same(
       enumeration('LOSS_RING_FULL').slice(0, -1),
       layout.lossReasons.map((reason, index) => [`loss_${reason}`, index]),
+    )
+    t.same(
+      enumeration('MODE_WHOLE'),
+      Object.entries(layout.mode).map(([name, value]) => [`mode_${name}`, value]),
     )
     t.same(
       enumeration('RECORD_HOST').filter(([name]) => name !== 'record_process_seen'),

@@ -8,6 +8,7 @@
 #include "privileges.h"
 #include "probe.h"
 #include "process.h"
+#include "tls.h"
 #include "probe.skel.h"
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -154,6 +155,20 @@ static void choose_programs(struct probe_bpf *skeleton, const struct tiers *tier
 	bpf_program__set_autoload(skeleton->progs.call_returned, !is_sock);
 }
 
+static void choose_tls_programs(struct probe_bpf *skeleton, bool has_tls)
+{
+	struct bpf_program *programs[] = {
+		skeleton->progs.tls_read_entered,     skeleton->progs.tls_write_entered,  skeleton->progs.tls_read_ex_entered,
+		skeleton->progs.tls_write_ex_entered, skeleton->progs.tls_call_returned,
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		bpf_program__set_autoload(programs[i], has_tls);
+		bpf_program__set_autoattach(programs[i], false); /* by tls.c */
+	}
+}
+
 static bool load(struct capture *capture)
 {
 	const struct settings *settings = capture->settings;
@@ -167,6 +182,7 @@ static bool load(struct capture *capture)
 	skeleton->rodata->has_send_start = capture->tiers.send_start == START_LOCKED;
 	skeleton->rodata->has_send_enter = capture->tiers.send_start == START_ENTER;
 	skeleton->rodata->has_unix = settings->has_unix;
+	skeleton->rodata->has_tls = settings->has_tls;
 	skeleton->rodata->ring_bytes = settings->ring_bytes;
 	set_port_flag(skeleton, &settings->own_ports, PORT_OWN);
 	set_port_flag(skeleton, &settings->udp_ports, PORT_UDP);
@@ -176,6 +192,7 @@ static bool load(struct capture *capture)
 	}
 	bpf_map__set_max_entries(skeleton->maps.events, settings->ring_bytes);
 	choose_programs(skeleton, &capture->tiers, settings->has_unix);
+	choose_tls_programs(skeleton, settings->has_tls);
 	bpf_program__set_autoload(skeleton->progs.packet_transmitted, capture->tiers.has_net);
 	bpf_program__set_autoload(skeleton->progs.packet_received, capture->tiers.has_net);
 	if (probe_bpf__load(skeleton) < 0 || !filters_fill_maps(&settings->filters, skeleton)) {
@@ -466,6 +483,10 @@ static int take_record(void *context, void *data, size_t size)
 		process_send(&capture->output, data);
 		return 0;
 	}
+	if (head->type == RECORD_PROCESS_EXECUTED) {
+		tls_executed(((const struct process_executed_record *)data)->pid);
+		return 0;
+	}
 	if (head->type == RECORD_PACKET && !interfaces_know(packet->netns, packet->interface_index))
 		look_for_interface(capture, packet->netns, packet->interface_index);
 	size = head->length < size ? head->length : size;
@@ -532,6 +553,8 @@ static void loop(struct capture *capture)
 		carry(capture);
 		do_every_second(capture);
 		keep_budget(capture);
+		if (capture->settings->has_tls)
+			tls_advance(now(CLOCK_MONOTONIC));
 		count = epoll_wait(epoll, found, 4, POLL_MS);
 		for (i = 0; i < count; i++) {
 			if (found[i].data.fd == signals)
@@ -585,12 +608,15 @@ int capture_run(const struct settings *settings, struct progress *progress)
 	send_clock(&capture);
 	send_gap(&capture);
 	scan_interfaces(&capture);
+	if (settings->has_tls)
+		tls_start(capture.skeleton);
 	progress->was_capturing = true;
 	capture.second_at_ns = now(CLOCK_MONOTONIC);
 	loop(&capture);
 
 	/* Nothing new is seen from here; what was is handed over as far as the reader takes it. */
 	probe_bpf__detach(capture.skeleton);
+	tls_end();
 	carry(&capture);
 	send_loss(&capture);
 	output_drain(&capture.output, DRAIN_MS);

@@ -233,6 +233,8 @@ struct sk_buff {
 };
 
 struct pt_regs {
+	unsigned long cx;
+	unsigned long ax;
 	unsigned long r8;
 	unsigned long r10;
 	unsigned long dx;

@@ -22,6 +22,7 @@ static const char help[] =
 	"  --ring-bytes BYTES         buffer between kernel and probe (a power of two, default 16777216)\n"
 	"  --no-net                   system calls only, no packets\n"
 	"  --no-unix                  no Unix sockets\n"
+	"  --no-tls                   nothing from within TLS libraries: encrypted connections stay so\n"
 	"  --sys-tier TIER            sock (kernel 6.3), syscall, or auto: the best that the kernel has (default)\n"
 	"  --send-start SOURCE        what tells when a send began: locked (kernel 6.16), enter, packet, or auto (default)\n"
 	"  --include-port PORT        only connections with one of these ports (repeatable, or comma-separated, as all below)\n"
@@ -125,7 +126,7 @@ static void take_filter(struct filters *filters, int option, char *text)
 }
 
 enum option_id {
-	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, SYS_TIER, SEND_START, MAX_CPU,
+	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, NO_TLS, SYS_TIER, SEND_START, MAX_CPU,
 	MAX_EVENTS, CHECK, HELP, FILTERS = 100,
 };
 
@@ -139,6 +140,7 @@ static const struct option options[] = {
 	{ "ring-bytes", required_argument, NULL, RING },
 	{ "no-net", no_argument, NULL, NO_NET },
 	{ "no-unix", no_argument, NULL, NO_UNIX },
+	{ "no-tls", no_argument, NULL, NO_TLS },
 	{ "sys-tier", required_argument, NULL, SYS_TIER },
 	{ "send-start", required_argument, NULL, SEND_START },
 	{ "max-cpu-percent", required_argument, NULL, MAX_CPU },
@@ -194,6 +196,9 @@ static void take_option(struct settings *settings, int option)
 	case NO_UNIX:
 		settings->has_unix = false;
 		break;
+	case NO_TLS:
+		settings->has_tls = false;
+		break;
 	case SYS_TIER:
 		settings->sys_tier = parse_tier(optarg);
 		break;
@@ -218,7 +223,7 @@ static void take_option(struct settings *settings, int option)
 
 int main(int argc, char **argv)
 {
-	static struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true, .has_unix = true };
+	static struct settings settings = { .fd = -1, .max_payload = 1024, .ring_bytes = 16 << 20, .has_net = true, .has_unix = true, .has_tls = true };
 	struct tiers tiers = { 0 };
 	char reason[512];
 	int option;

@@ -21,6 +21,7 @@ const volatile __u32 max_packet_payload = 1024;
 const volatile bool has_send_start = true; /* tcp_sendmsg_locked tells when a send begins */
 const volatile bool has_send_enter = false; /* else the entry of the system call does; else the first packet */
 const volatile bool has_unix = true;
+const volatile bool has_tls = false; /* calls of TLS libraries are seen */
 const volatile bool is_syscall_tier = false; /* sockets come from sys_enter and sys_exit: untrusted pointers */
 const volatile __u64 ring_bytes = 16 << 20;
 const volatile __u8 port_flags[65536] = {};

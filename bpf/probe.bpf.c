@@ -9,6 +9,7 @@
 #include "packet.bpf.h"
 #include "socket.bpf.h"
 #include "syscall.bpf.h"
+#include "tls.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -172,10 +173,54 @@ int BPF_PROG(process_exited, struct task_struct *task)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_executed, struct task_struct *task)
 {
+	struct process_executed_record record = {};
 	__u32 pid = task->tgid;
 
 	bpf_map_delete_elem(&known_processes, &pid);
 	__sync_fetch_and_add(&process_generation, 1);
+	if (has_tls) {
+		record.head.length = sizeof(record);
+		record.head.type = RECORD_PROCESS_EXECUTED;
+		record.head.version = PROBE_PROTOCOL_VERSION;
+		record.pid = pid;
+		bpf_ringbuf_output(&events, &record, sizeof(record), BPF_RB_NO_WAKEUP);
+	}
+	return 0;
+}
+
+/* The functions of TLS libraries: attached by tls.c, wherever they are found. Arguments lie as x86_64's ABI has them. */
+SEC("uprobe")
+int tls_read_entered(struct pt_regs *regs)
+{
+	on_tls_entry(regs->di, regs->si, 0, DIRECTION_RECEIVE);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_write_entered(struct pt_regs *regs)
+{
+	on_tls_entry(regs->di, regs->si, 0, DIRECTION_SEND);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_read_ex_entered(struct pt_regs *regs)
+{
+	on_tls_entry(regs->di, regs->si, regs->cx, DIRECTION_RECEIVE);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_write_ex_entered(struct pt_regs *regs)
+{
+	on_tls_entry(regs->di, regs->si, regs->cx, DIRECTION_SEND);
+	return 0;
+}
+
+SEC("uretprobe")
+int tls_call_returned(struct pt_regs *regs)
+{
+	on_tls_return((int)regs->ax);
 	return 0;
 }
 
@@ -225,6 +270,7 @@ struct every_record {
 	struct interface_gone_record interface_gone;
 	struct socket_data_record socket_data;
 	struct socket_close_record socket_close;
+	struct tls_data_record tls_data;
 	struct packet_record packet;
 	struct own_connection_record own_connection;
 	struct loss_record loss;

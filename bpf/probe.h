@@ -39,9 +39,11 @@ enum record_type {
 	RECORD_SOCKET_NAME = 13,
 	RECORD_SOCKET_COUNTS = 14,
 	RECORD_LEVEL = 15,
+	RECORD_TLS_DATA = 20,
 
 	/* Only between the kernel side and the user side, never sent. */
 	RECORD_PROCESS_SEEN = 0x100,
+	RECORD_PROCESS_EXECUTED = 0x101,
 };
 
 /* What the reader wants of a connection from now on. */
@@ -173,6 +175,24 @@ struct socket_data_record {
 	__u32 payload_length;
 };
 
+/*
+ * What a program gave to its TLS library or got from it, in the clear; `seq` and `cookie` are those of the first bytes that the
+ * call moved on a socket. Followed by payload_length bytes.
+ */
+struct tls_data_record {
+	struct record head;
+	__u64 time_ns; /* when a write began, when a read was over */
+	__u64 cookie;  /* 0: the call used no socket */
+	__u64 session; /* stands for the library's connection, within the process */
+	__u32 pid;
+	__u32 tid;
+	__u32 seq;
+	__u32 moved; /* bytes in the clear */
+	__u8 direction;
+	__u8 padding[3];
+	__u32 payload_length;
+};
+
 struct socket_close_record {
 	struct record head;
 	__u64 time_ns;
@@ -261,6 +281,12 @@ struct process_seen_record {
 	char name[16];
 	char executable[MAX_NAME];
 	char command_line[MAX_COMMAND_LINE];
+};
+
+struct process_executed_record {
+	struct record head;
+	__u32 pid;
+	__u32 padding;
 };
 
 /* head.type is COMMAND_CONNECTION. */

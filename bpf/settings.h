@@ -37,6 +37,7 @@ struct settings {
 	enum send_start send_start;
 	bool has_net;
 	bool has_unix;
+	bool has_tls;
 };
 
 /* Shared between the supervisor and the capturing process. */

@@ -9,6 +9,7 @@
 #include "own.bpf.h"
 #include "payload.bpf.h"
 #include "process.bpf.h"
+#include "tls.bpf.h"
 
 /* Scratch of each program: see maps.bpf.h. */
 #define SCRATCH_SEND 0
@@ -275,6 +276,7 @@ static __always_inline void emit_data(struct socket_scratch *out, struct sock *s
 	out->record.role_inferred = state->role_inferred;
 	out->record.padding = 0;
 	out->record.payload_length = payload;
+	note_tls_socket(state->cookie, out->record.seq, out->record.direction);
 	emit(out, size);
 }
 
@@ -466,6 +468,7 @@ static __always_inline void on_stream_send(struct sock *sk, __u32 moved)
 	if (!state)
 		return;
 	if (!is_to_be_told(sk, state, out, index)) {
+		leave_tls_out();
 		forget_start();
 		return;
 	}
@@ -492,8 +495,10 @@ static __always_inline void on_stream_receive(struct sock *sk, __u32 moved, int 
 	state = state_of(sk, &out->record.ends, ROLE_UNKNOWN);
 	if (!state || (!moved && state->ended))
 		return;
-	if (!is_to_be_told(sk, state, out, index))
+	if (!is_to_be_told(sk, state, out, index)) {
+		leave_tls_out();
 		return;
+	}
 	if (moved && !(flags & MSG_TRUNC))
 		find_source(&source, sk, true, moved);
 	if (!moved)

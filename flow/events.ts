@@ -13,6 +13,7 @@ export type CaptureEvent =
   | InterfaceEvent
   | InterfaceGoneEvent
   | SocketDataEvent
+  | TlsDataEvent
   | SocketCloseEvent
   | PacketEvent
   | OwnConnectionEvent
@@ -125,6 +126,25 @@ export interface SocketDataEvent {
   readonly tid: number
   /** Counts this socket's events from 0 (u32). A hole means that events were lost in between. */
   readonly ordinal: number
+}
+
+/** What a program gave to its TLS library (`send`) or got from it (`receive`) in one call, in the clear. */
+export interface TlsDataEvent {
+  readonly type: 'tls_data'
+  /** When a send began, when a receive was over. */
+  readonly timeNs: bigint
+  /** Socket that the thread used within the call; 0: none, the library works on buffers in memory. */
+  readonly cookie: bigint
+  /** Stands for the connection in the library, within the process. */
+  readonly session: bigint
+  readonly direction: 'send' | 'receive'
+  /** TCP sequence number of the first byte that the call moved on the socket; 0 where there is none. */
+  readonly seq: number
+  /** Bytes in the clear, and their captured head. */
+  readonly length: number
+  readonly payload: Uint8Array
+  readonly pid: number
+  readonly tid: number
 }
 
 export interface SocketCloseEvent {

@@ -53,9 +53,14 @@ export function traceIdOf(exchange: SeenExchange, transport: string, fallback: s
   const { a, b, c, d } = traceWordsOf(
     traceKeyOf(exchange, transport, fallback),
     isNumbered ? request.seq : 0,
-    isNumbered ? response?.seq : 0,
+    isNumbered && !isEncrypted(exchange) ? response?.seq : 0,
   )
   return hexOf(a, b, c, d)
+}
+
+/** Where an encrypted response begins, who has no key only guesses: tickets look the same. */
+function isEncrypted({ protocol, request }: SeenExchange): boolean {
+  return protocol === 'tls' || request.wireHash !== undefined
 }
 
 /** The protocol's own id of the exchange, or ''. */

@@ -122,6 +122,9 @@ export function createFlow(options: FlowOptions = {}): Flow {
     switch (event.type) {
       case 'socket_data':
         return sockets.push(event)
+      case 'tls_data':
+        sockets.plain(event)
+        break
       case 'packet':
         return paths.push(event)
       case 'socket_close':

@@ -12,6 +12,8 @@ export interface Mark {
   /** Of the thread, see threads.ts; 0 where packets were seen. */
   readonly switches: number
   readonly serverSwitches: number
+  /** Bytes in hand are those in the clear of a TLS record, at whose first byte `seq` is: hash of its first 16 bytes, or ''. */
+  readonly wireHash?: string
   /** `transmit`: packets that went out by the interface. */
   readonly isTransmit: boolean
 }
@@ -45,13 +47,15 @@ export interface OpenMessage extends Message {
   hash: RunningHash
   /** -1: a hole within the first 16 bytes. */
   hashed: number
+  /** Of the TLS record that it began in. */
+  readonly wireHash: string | undefined
 }
 
 export function openMessage(from: Speaker, mark: Mark, at: number, mishaps: Mishaps): OpenMessage {
   return {
     from,
     firstNs: mark.timeNs,
-    seq: (mark.seq + at) >>> 0,
+    seq: mark.wireHash === undefined ? (mark.seq + at) >>> 0 : mark.seq,
     pid: mark.pid,
     tid: mark.tid,
     switches: mark.switches,
@@ -66,12 +70,15 @@ export function openMessage(from: Speaker, mark: Mark, at: number, mishaps: Mish
     hasEnded: false,
     hash: startHash(),
     hashed: 0,
+    wireHash: mark.wireHash,
   }
 }
 
 /** Takes the bytes in hand, from `at` on, into the hash of the message's first 16 bytes. */
 export function hashStart(message: OpenMessage, bytes: Uint8Array, at: number, length: number): void {
   if (message.hashed === -1 || message.hashed >= hashedBytes) return
+  if (at < 0) message.hashed = -1 // it began with bytes that are gone
+  if (at < 0) return
   const to = Math.min(bytes.length, at + hashedBytes - message.hashed)
   if (to > at) {
     addToHash(message.hash, bytes, at, to)
@@ -82,5 +89,6 @@ export function hashStart(message: OpenMessage, bytes: Uint8Array, at: number, l
 
 /** 16 hex digits, or '' when the message is shorter than 16 bytes or they were not all captured. */
 export function startHashOf(message: OpenMessage): string {
+  if (message.wireHash !== undefined) return message.wireHash
   return message.hashed === hashedBytes && message.lengthBytes >= hashedBytes ? hashToHex(message.hash) : ''
 }

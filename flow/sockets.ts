@@ -7,6 +7,7 @@ import type {
   SocketCloseEvent,
   SocketCountsEvent,
   SocketDataEvent,
+  TlsDataEvent,
   Transport,
 } from './events.ts'
 import type { Facts } from './facts.ts'
@@ -19,6 +20,9 @@ import type { FlowStats } from './stats.ts'
 import { createRepeats, maximumRepeatedBytes, type Repeats } from './repeats.ts'
 import type { FinishedSpan, SpanMaker } from './span-of-exchange.ts'
 import type { Threads, ThreadState } from './threads.ts'
+import { createTls, type Role } from './tls.ts'
+import { handshakeName } from '../protocols/tls/decoder.ts'
+import { isRecordStart } from '../protocols/tls/records.ts'
 
 /** One conversation of a socket: TCP and Unix sockets have one, a UDP socket one with each remote address. */
 export interface SocketStream {
@@ -39,6 +43,8 @@ interface Stream extends SocketStream {
   advised: Advice['mode']
   readonly repeats: Repeats
   /** The last two events that were decoded: together perhaps an exchange that comes again. */
+  /** It is encrypted: see tls.ts. */
+  readonly isTls: boolean
   lately: readonly [SocketDataEvent | undefined, SocketDataEvent | undefined]
 }
 
@@ -52,6 +58,8 @@ interface Socket {
 /** SYS: what processes send and receive on sockets becomes exchanges. */
 export interface Sockets {
   push(event: SocketDataEvent): void
+  /** What went by TLS, in the clear. */
+  plain(event: TlsDataEvent): void
   close(event: SocketCloseEvent): void
   count(event: SocketCountsEvent): void
   /** What is wanted of connections that was not said yet. */
@@ -91,13 +99,22 @@ export function createSockets(options: SocketsOptions): Sockets {
     closeAll(socket)
   })
 
+  const tls = createTls(options)
   let advice: Advice[] = []
+
+  /** From outside, an exchange that is read in the clear is not another one. */
+  function takeExchange(exchange: SeenExchange, stream: Stream): FinishedSpan | undefined {
+    if (exchange.protocol !== 'tls') return options.onExchange(exchange, stream)
+    if (exchange.name === handshakeName) tls.describe(stream.cookie, exchange)
+    else if (tls.isRead(stream.cookie)) return undefined
+    return options.onExchange(exchange, stream)
+  }
 
   /** One cookie may stand for many conversations by UDP: there is nothing to say then. */
   function advise(stream: Stream): void {
     const { conversation } = stream
     const state = conversation.state()
-    if (stream.transport === 'udp' || state === 'recognising') return
+    if (stream.transport === 'udp' || stream.isTls || state === 'recognising') return
     const mode = state === 'unknown' ? 'counts' : conversation.isPipelined() ? 'whole' : 'heads'
     if (mode === stream.advised) return
     stream.advised = mode
@@ -174,6 +191,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       stream = openStream(event, hasLost)
       addStream(socket, key, stream)
     }
+    if (stream.isTls) tls.encrypted(event, stream, roleOf(event, hasLost))
     if (stream.conversation.state() === 'unknown') {
       stats.eventsIgnored.unknown_protocol++
       stats.unknownBytes += event.length
@@ -202,12 +220,8 @@ export function createSockets(options: SocketsOptions): Sockets {
   }
 
   function openStream(event: SocketDataEvent, hasLost: boolean): Stream {
-    const { cookie, netns, transport, local, remote, role } = event
+    const { cookie, netns, transport, local, remote } = event
     facts.addSocket(netns, transport, local, remote)
-    // by UDP a message says itself who asks; and a role that ports suggested is worth less than the protocol's word
-    const isSure = transport !== 'udp' && role !== 'unknown' && !event.isRoleInferred
-    const speakerOf0: Speaker | undefined = isSure ? role : undefined
-    const isLate = transport !== 'udp' && (event.ordinal > 0 || hasLost || !isSure)
     const stream: Stream = {
       cookie,
       netns,
@@ -217,10 +231,9 @@ export function createSockets(options: SocketsOptions): Sockets {
       conversation: createConversation({
         transport,
         protocols: options.protocols,
-        speakerOf0,
-        isLate,
+        ...roleOf(event, hasLost),
         onExchange: exchange => {
-          const finished = options.onExchange(exchange, stream)
+          const finished = takeExchange(exchange, stream)
           if (finished !== undefined) learn(stream, exchange, finished)
         },
       }),
@@ -231,6 +244,7 @@ export function createSockets(options: SocketsOptions): Sockets {
         isCurrent: options.spans.isCurrent,
         emit: options.onRepeat,
       }),
+      isTls: transport === 'tcp' && isRecordStart(event.payload),
       lately: [undefined, undefined],
       next: [undefined, undefined],
       lastNs: 0n,
@@ -279,6 +293,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     for (const stream of socket.streams.values()) {
       decodeHeld(stream)
       stream.conversation.lose()
+      if (stream.isTls) tls.lose(stream.cookie)
     }
   }
 
@@ -286,6 +301,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     for (const stream of socket.streams.values()) {
       decodeHeld(stream)
       stream.conversation.close(atNs)
+      if (stream.isTls) tls.close(stream.cookie, atNs)
     }
     socket.streams.clear()
   }
@@ -301,12 +317,14 @@ export function createSockets(options: SocketsOptions): Sockets {
       if (silence <= idleNs[stream.transport]) continue
       decodeHeld(stream)
       stream.conversation.close()
+      if (stream.isTls) tls.close(stream.cookie)
       socket.streams.delete(key)
     }
   }
 
   return {
     push,
+    plain: tls.plain,
     close(event) {
       const socket = sockets.get(event.cookie)
       if (socket === undefined) return
@@ -328,6 +346,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       return taken
     },
     gap() {
+      tls.gap()
       for (const socket of sockets.values()) {
         for (const stream of socket.streams.values()) {
           decodeHeld(stream)
@@ -337,6 +356,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       }
     },
     sweep(nowNs) {
+      tls.sweep(nowNs)
       for (const [cookie, socket] of sockets.entries()) {
         sweepStreams(socket, nowNs)
         if (nowNs - socket.lastNs > idleNs[socket.transport]) sockets.delete(cookie)
@@ -344,11 +364,19 @@ export function createSockets(options: SocketsOptions): Sockets {
     },
     flush() {
       for (const socket of sockets.values()) closeAll(socket)
+      tls.flush()
     },
     get size() {
       return sockets.size
     },
   }
+}
+
+/** By UDP a message says itself who asks; and a role that ports suggested is worth less than the protocol's word. */
+function roleOf({ transport, role, isRoleInferred, ordinal }: SocketDataEvent, hasLost: boolean): Role {
+  const isSure = transport !== 'udp' && role !== 'unknown' && !isRoleInferred
+  const speakerOf0: Speaker | undefined = isSure ? role : undefined
+  return { speakerOf0, isLate: transport !== 'udp' && (ordinal > 0 || hasLost || !isSure) }
 }
 
 /** The event is the message: all of it, captured whole, and nothing else. */

@@ -18,6 +18,8 @@ export interface FlowStats {
   /** Bytes on connections that speak no protocol known here. */
   unknownBytes: number
   retransmissions: number
+  /** Pieces that programs read or wrote by TLS whose socket was not found. */
+  tlsUnmatched: number
   /** Exchanges that were the same bytes again: not decoded. */
   repeats: number
   /** Steps that capture has gone down to keep within its budget. */
@@ -41,6 +43,7 @@ export function createStats(): FlowStats {
     pathsEvicted: 0,
     unknownBytes: 0,
     retransmissions: 0,
+    tlsUnmatched: 0,
     repeats: 0,
     level: 0,
   }

@@ -37,6 +37,7 @@ export default defineReceiver({
       maxPayloadBytes: config.max_payload_bytes,
       hasNet: config.net,
       hasUnix: config.unix,
+      hasTls: config.tls.enabled,
       sysTier: config.sys_tier,
       sendStart: config.send_start,
       filter: filterOf(config.filter, config.network_namespaces),

@@ -24,6 +24,7 @@ export const recordType = {
   socket_name: 13,
   socket_counts: 14,
   level: 15,
+  tls_data: 20,
 } as const
 
 /** In the order of `enum loss_reason`. `payload_fault` is not lost: its event was delivered, without the payload. */
@@ -109,6 +110,19 @@ export const socketDataRecord = {
   role_inferred: 89,
   direction: 90,
   payload_length: 92,
+} as const
+
+export const tlsDataRecord = {
+  size: 56,
+  time_ns: 8,
+  cookie: 16,
+  session: 24,
+  pid: 32,
+  tid: 36,
+  seq: 40,
+  moved: 44,
+  direction: 48,
+  payload_length: 52,
 } as const
 
 export const socketCloseRecord = { size: 32, time_ns: 8, cookie: 16, ordinal: 24 } as const

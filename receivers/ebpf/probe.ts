@@ -27,6 +27,8 @@ export interface ProbeOptions {
   readonly hasNet: boolean
   /** `false`: no Unix sockets. */
   readonly hasUnix?: boolean
+  /** `false`: TLS libraries are left alone, encrypted connections stay so. */
+  readonly hasTls?: boolean
   /** How system calls are seen: `sock` takes kernel 6.3, `syscall` does on older ones. Default: the best there is. */
   readonly sysTier?: 'auto' | 'sock' | 'syscall'
   /** What tells when a send began: `locked` takes kernel 6.16. Default: the best there is. */
@@ -134,6 +136,7 @@ const spawnProbe = (options: ProbeOptions): ChildProcess => {
     ...list('--udp-port', options.udpPorts),
     ...(options.hasNet ? [] : ['--no-net']),
     ...(options.hasUnix === false ? ['--no-unix'] : []),
+    ...(options.hasTls === false ? ['--no-tls'] : []),
     ...(options.sysTier === undefined ? [] : ['--sys-tier', options.sysTier]),
     ...(options.sendStart === undefined ? [] : ['--send-start', options.sendStart]),
     ...filterArguments(options.filter),

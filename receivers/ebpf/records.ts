@@ -217,6 +217,22 @@ const decodeSocketData: Decode = bytes => {
   }
 }
 
+const decodeTlsData: Decode = bytes => {
+  const at = layout.tlsDataRecord
+  return {
+    type: 'tls_data',
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    cookie: bytes.readBigUInt64LE(at.cookie),
+    session: bytes.readBigUInt64LE(at.session),
+    pid: bytes.readUInt32LE(at.pid),
+    tid: bytes.readUInt32LE(at.tid),
+    seq: bytes.readUInt32LE(at.seq),
+    length: bytes.readUInt32LE(at.moved),
+    direction: bytes[at.direction] === 0 ? 'send' : 'receive',
+    payload: readPayload(bytes, at.size, bytes.readUInt32LE(at.payload_length)),
+  }
+}
+
 const decodeSocketClose: Decode = bytes => ({
   type: 'socket_close',
   timeNs: bytes.readBigUInt64LE(layout.socketCloseRecord.time_ns),
@@ -308,6 +324,7 @@ const decoders = new Map<number, { readonly size: number; readonly decode: Decod
   [layout.recordType.interface, { size: layout.interfaceRecord.size, decode: decodeInterface }],
   [layout.recordType.interface_gone, { size: layout.interfaceGoneRecord.size, decode: decodeInterfaceGone }],
   [layout.recordType.socket_data, { size: layout.socketDataRecord.size, decode: decodeSocketData }],
+  [layout.recordType.tls_data, { size: layout.tlsDataRecord.size, decode: decodeTlsData }],
   [layout.recordType.socket_close, { size: layout.socketCloseRecord.size, decode: decodeSocketClose }],
   [layout.recordType.packet, { size: layout.packetRecord.size, decode: decodePacket }],
   [layout.recordType.own_connection, { size: layout.ownConnectionRecord.size, decode: decodeOwnConnection }],

@@ -82,6 +82,20 @@ export const schema = {
       default: true,
       description: 'Unix sockets (stream and seqpacket), beside TCP and the chosen UDP ports.',
     },
+    tls: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Encrypted connections.',
+      properties: {
+        enabled: {
+          type: 'boolean',
+          default: true,
+          description:
+            'What programs give to OpenSSL (1.1, 3; shared, or within an executable such as Node.js) and get from it, in the clear. Costs each of these calls two stops in the kernel. `false`: such connections are seen from outside only.',
+        },
+      },
+    },
     filter: {
       type: 'object',
       additionalProperties: false,

@@ -19,6 +19,7 @@ const defaults = {
   exclude_ports: [],
   network_namespaces: [],
   unix: true,
+  tls: { enabled: true },
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
   send_start: 'auto',

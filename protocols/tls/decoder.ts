@@ -28,7 +28,7 @@ export function createDecoder(recorder: Recorder): Decoder {
   let response: Message | undefined
   let isVersion13 = false
   let hasFinished = false
-  /** Lengths of the records of the server's first turn: tickets perhaps. */
+  /** Lengths of the server's records behind the handshake, up to its first response: tickets perhaps. */
   let firstRecords: number[] | undefined = []
   let kept = new Uint8Array(0)
   let keptType = 0
@@ -38,7 +38,8 @@ export function createDecoder(recorder: Recorder): Decoder {
       begin(record, at) {
         kept = new Uint8Array(0)
         keptType = record.type
-        if (record.type === contentType.applicationData && !isOfHandshake(from, record)) data(from, record, at)
+        if (record.type === contentType.applicationData && !isOfHandshake(from, record))
+          data(from, record, at)
         else if (record.type === contentType.handshake) beginHello(from, at)
       },
       bytes(bytes) {
@@ -90,14 +91,17 @@ export function createDecoder(recorder: Recorder): Decoder {
       request ??= recorder.begin('client', at)
       return
     }
-    if (request === undefined) return
+    if (request === undefined) {
+      firstRecords?.push(length) // nobody has asked yet: a ticket
+      return
+    }
     const areTickets = hasTickets()
     if (response === undefined || areTickets) response = recorder.begin('server', at)
     if (areTickets) firstRecords = undefined
     firstRecords?.push(length)
   }
 
-  /** Two of the same size in the server's first turn, and nothing else. */
+  /** Two of the same size, and nothing else. */
   function hasTickets(): boolean {
     if (!isVersion13 || firstRecords?.length !== 2) return false
     return firstRecords[0] === firstRecords[1] && firstRecords[0]! <= longestTicket

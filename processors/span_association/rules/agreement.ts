@@ -77,7 +77,9 @@ function protocolOfApp(app: AttributeReader): string | undefined {
 
 function protocolOfSight(sight: AttributeReader): string | undefined {
   const database = first(sight, [names.dbSystemName])
-  return database === undefined ? first(sight, [names.networkProtocolName]) : family(database)
+  if (database !== undefined) return family(database)
+  const name = first(sight, [names.networkProtocolName])
+  return name === 'tls' ? undefined : name // what is within it, it does not say
 }
 
 function family(database: string): string {

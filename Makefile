@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 BUILD_PACKAGES := make gcc libc6-dev clang-14 bpftool libbpf-dev libelf-dev zlib1g-dev
 SHOP_PACKAGES := iproute2 iptables nginx-light mariadb-server-core mariadb-client-core redis-server redis-tools dnsmasq-base python3 python3-pymysql
-TEST_PACKAGES := $(SHOP_PACKAGES) curl procps util-linux
+TEST_PACKAGES := $(SHOP_PACKAGES) curl libssl3 procps util-linux
 BENCH_PACKAGES := nginx-light wrk tcpdump bpftool gcc libc6-dev
 CONFIG ?=
 

@@ -12,7 +12,7 @@ export interface Mark {
   /** Of the thread, see threads.ts; 0 where packets were seen. */
   readonly switches: number
   readonly serverSwitches: number
-  /** Bytes in hand are those in the clear of a TLS record, at whose first byte `seq` is: hash of its first 16 bytes, or ''. */
+  /** Bytes in hand are those in the clear of a TLS record, at whose first byte `seq` is: hash of the record's first 16 bytes, or ''. */
   readonly wireHash?: string
   /** `transmit`: packets that went out by the interface. */
   readonly isTransmit: boolean
@@ -47,7 +47,7 @@ export interface OpenMessage extends Message {
   hash: RunningHash
   /** -1: a hole within the first 16 bytes. */
   hashed: number
-  /** Of the TLS record that it began in. */
+  /** Of the TLS record that it began; '' where it began within one. */
   readonly wireHash: string | undefined
 }
 
@@ -55,7 +55,7 @@ export function openMessage(from: Speaker, mark: Mark, at: number, mishaps: Mish
   return {
     from,
     firstNs: mark.timeNs,
-    seq: mark.wireHash === undefined ? (mark.seq + at) >>> 0 : mark.seq,
+    seq: (mark.seq + at) >>> 0,
     pid: mark.pid,
     tid: mark.tid,
     switches: mark.switches,
@@ -70,7 +70,7 @@ export function openMessage(from: Speaker, mark: Mark, at: number, mishaps: Mish
     hasEnded: false,
     hash: startHash(),
     hashed: 0,
-    wireHash: mark.wireHash,
+    wireHash: mark.wireHash === undefined || at === 0 ? mark.wireHash : '',
   }
 }
 

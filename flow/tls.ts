@@ -64,7 +64,7 @@ interface Side {
   /** Of the bytes in hand. */
   baseSeq: number
   /** A record that was read in part: how much of it is left, at most. */
-  partly: { readonly record: SeenRecord; left: number } | undefined
+  partly: { readonly record: SeenRecord; left: number; read: number } | undefined
 }
 
 interface Encrypted {
@@ -81,6 +81,12 @@ interface Encrypted {
   readonly held: Found[]
   lastNs: bigint
   isQuiet: boolean
+}
+
+/** Where a piece in the clear begins: a record, and how many bytes of it were read before. */
+interface Place {
+  readonly record: SeenRecord
+  readonly read: number
 }
 
 interface Found {
@@ -146,8 +152,8 @@ export function createTls(options: TlsOptions): Tls {
     for (const event of thread.written.splice(0)) {
       const bound = sessions.get(sessionOf(event))
       const isItsOwn = bound === undefined ? !isBelieved(socket) : bound === socket
-      const record = isItsOwn ? takeRecord(socket, 0, event.length, isBelieved(bound)) : undefined
-      if (record !== undefined) found(socket, event, record)
+      const place = isItsOwn ? takePlace(socket, 0, event.length, isBelieved(bound)) : undefined
+      if (place !== undefined) found(socket, event, place)
       else if (nowNs - event.timeNs < sendWithinNs) left.push(event)
       else stats.tlsUnmatched++
     }
@@ -171,8 +177,8 @@ export function createTls(options: TlsOptions): Tls {
     }
     const candidate = bound ?? threadOf(event.tid).received
     const isOpen = candidate !== undefined && (bound !== undefined || candidate.evidence < neededEvidence)
-    const record = isOpen ? takeRecord(candidate, 1, event.length, isBelieved(bound)) : undefined
-    if (record !== undefined) found(candidate!, event, record)
+    const place = isOpen ? takePlace(candidate, 1, event.length, isBelieved(bound)) : undefined
+    if (place !== undefined) found(candidate!, event, place)
     else {
       stats.tlsUnmatched++
       if (bound !== undefined && !isBelieved(bound)) unbind(bound)
@@ -188,13 +194,13 @@ export function createTls(options: TlsOptions): Tls {
     }
     bind(socket, sessionOf(event))
     socket.evidence = neededEvidence
-    found(socket, event, takeRecord(socket, directionOf(event), event.length, true))
+    found(socket, event, takePlace(socket, directionOf(event), event.length, true))
   }
 
-  function found(socket: Encrypted, event: TlsDataEvent, record: SeenRecord | undefined): void {
+  function found(socket: Encrypted, event: TlsDataEvent, place: Place | undefined): void {
     bind(socket, sessionOf(event))
-    const seq = record?.seq ?? event.seq
-    const hash = record !== undefined && record.filled === hashedBytes ? hashOf(record.head) : ''
+    const seq = place === undefined ? event.seq : (place.record.seq + place.read) >>> 0
+    const hash = place === undefined || place.read > 0 ? '' : hashOf(place.record)
     const payload = new Uint8Array(event.payload)
     socket.evidence++
     socket.held.push({ event: { ...event, payload }, seq, hash })
@@ -219,7 +225,7 @@ export function createTls(options: TlsOptions): Tls {
     stats.tlsUnmatched += socket.held.splice(0).length
     socket.session = ''
     socket.evidence = 0
-    socket.overhead = undefined
+    socket.overhead = overheadOf(socket.facts)
   }
 
   function deliver(socket: Encrypted, { event, seq, hash }: Found): void {
@@ -265,18 +271,19 @@ export function createTls(options: TlsOptions): Tls {
    * The record that holds so many bytes in the clear; those before it are tickets and the like. `isSure`: it is on this socket,
    * so that the oldest will do where none has the length that is due.
    */
-  function takeRecord(
+  function takePlace(
     socket: Encrypted,
     direction: Direction,
     length: number,
     isSure: boolean,
-  ): SeenRecord | undefined {
+  ): Place | undefined {
     const side = socket.sides[direction]
     if (side.partly !== undefined && length <= side.partly.left) {
-      const { record } = side.partly
+      const { record, read } = side.partly
       side.partly.left -= length
-      if (side.partly.left < Math.min(...overheads)) side.partly = undefined
-      return record
+      side.partly.read += length
+      if (side.partly.left <= 0) side.partly = undefined
+      return { record, read }
     }
     side.partly = undefined
     const first = Math.min(length, largestPlaintext)
@@ -290,9 +297,9 @@ export function createTls(options: TlsOptions): Tls {
     if (overheads.includes(added)) socket.overhead ??= added
     else if (direction === 1) {
       const left = added - (socket.overhead ?? Math.min(...overheads))
-      if (left > 0) side.partly = { record, left }
+      if (left > 0) side.partly = { record, left, read: length }
     }
-    return record
+    return { record, read: 0 }
   }
 
   function fits(socket: Encrypted, added: number): boolean {
@@ -329,6 +336,7 @@ export function createTls(options: TlsOptions): Tls {
       if (socket === undefined) return
       const facts = Object.entries(attributes).filter(([name]) => name.startsWith('tls.'))
       socket.facts = Object.fromEntries(facts)
+      socket.overhead ??= overheadOf(socket.facts)
     },
     isRead: cookie => sockets.get(cookie)?.conversation?.state() === 'decoding',
     lose(cookie) {
@@ -382,6 +390,13 @@ function openSide(): Side {
   return side
 }
 
+/** undefined: the handshake was not seen, or the cipher adds more or less (CBC). */
+function overheadOf(facts: SeenExchange['attributes']): number | undefined {
+  if (facts[names.tlsProtocolVersion] === '1.3') return overheads[0]
+  const cipher = String(facts[names.tlsCipher])
+  return cipher.includes('_GCM_') ? overheads[1] : cipher.includes('_CHACHA20_') ? overheads[2] : undefined
+}
+
 function directionOf({ direction }: { readonly direction: 'send' | 'receive' }): Direction {
   return direction === 'send' ? 0 : 1
 }
@@ -390,7 +405,8 @@ function sessionOf({ pid, session }: TlsDataEvent): string {
   return `${pid} ${session}`
 }
 
-function hashOf(head: Uint8Array): string {
+function hashOf({ head, filled }: SeenRecord): string {
+  if (filled < hashedBytes) return ''
   const hash = startHash()
   addToHash(hash, head, 0, hashedBytes)
   return hashToHex(hash)

@@ -24,6 +24,7 @@ export function createDecoder(recorder: Recorder): Decoder {
   }
   const readers = { client: readerOf('client'), server: readerOf('server') }
   let hello: { readonly request: Message; response?: Message } | undefined
+  let hasGreeted = false
   let request: Message | undefined
   let response: Message | undefined
   let isVersion13 = false
@@ -57,9 +58,10 @@ export function createDecoder(recorder: Recorder): Decoder {
   }
 
   function beginHello(from: Speaker, at: number): void {
-    if (hasFinished || request !== undefined) return // a renegotiation
-    if (from === 'client' && hello === undefined) hello = { request: recorder.begin('client', at) }
-    else if (from === 'server' && hello !== undefined) hello.response ??= recorder.begin('server', at)
+    if (from === 'client' && !hasGreeted) {
+      hasGreeted = true
+      hello = { request: recorder.begin('client', at) }
+    } else if (from === 'server' && hello !== undefined) hello.response ??= recorder.begin('server', at)
   }
 
   function readHello(): void {

@@ -194,7 +194,7 @@ async function exchange(
 }
 
 const keyOf = (span: Span): string =>
-  `${String(span.attribute(names.keyRequestSeq))} ${span.text(names.keyRequestHash)}`
+  `${Number(span.attribute(names.keyRequestSeq))} ${span.text(names.keyRequestHash)}`
 
 const pairs = [
   ['nginx', 'curl'],

@@ -59,7 +59,7 @@ function read(capture: Capture): { spans: FinishedSpan[]; unmatched: number } {
 }
 
 const keyOf = ({ span }: FinishedSpan): string =>
-  `${String(span.attribute(names.keyRequestSeq))} ${span.text(names.keyRequestHash)}`
+  `${Number(span.attribute(names.keyRequestSeq))} ${span.text(names.keyRequestHash)}`
 const line = ({ span }: FinishedSpan): string =>
   [span.text(names.keyConnection).split('/')[1], span.name, span.text(names.urlPath)].join(' ').trim()
 const socketOf = (capture: Capture, cookie: bigint, port = 40_000): Socket =>

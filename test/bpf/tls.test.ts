@@ -40,10 +40,8 @@ interface Server {
 
 /** Waits for its first line of output, or until its port answers. */
 async function serve(command: readonly string[], port: number, speaks = true): Promise<Server> {
-  const [file = '', ...args] = command
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', file, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const [file = '', ...args] = ['setpriv', '--pdeathsig', 'KILL', ...command]
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   if (speaks) await once(createInterface({ input: child.stdout }), 'line')
   else await wait(500)
   return {

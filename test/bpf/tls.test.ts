@@ -40,8 +40,9 @@ interface Server {
 
 /** Waits for its first line of output, or until its port answers. */
 async function serve(command: readonly string[], port: number, speaks = true): Promise<Server> {
-  const [file = '', ...args] = ['setpriv', '--pdeathsig', 'KILL', ...command]
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const args = ['--pdeathsig', 'KILL', ...command]
+  const [program, ...rest] = ['setpriv', ...args] as const
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   if (speaks) await once(createInterface({ input: child.stdout }), 'line')
   else await wait(500)
   return {

@@ -152,6 +152,12 @@ static __always_inline bool read_dropped(struct sk_buff *skb, struct network_eve
 	return ((__s32)event->length > 0 && left < 1 << 20) || (tcp.flags & TCP_SYN);
 }
 
+/* What a packet socket (tcpdump, our own fallback) has no room for was only a copy: the packet went on. */
+static __always_inline bool is_copy_for_listener(const char *place)
+{
+	return __builtin_memcmp(place, "packet_rcv", 10) == 0 || __builtin_memcmp(place, "tpacket_rcv", 11) == 0;
+}
+
 static __always_inline void on_drop(struct sk_buff *skb, void *location, __u32 reason)
 {
 	struct drop_seen_record record = {};
@@ -177,6 +183,8 @@ static __always_inline void on_drop(struct sk_buff *skb, void *location, __u32 r
 	record.event.kind = NETWORK_DROP;
 	record.reason = reason;
 	bpf_snprintf(record.place, sizeof(record.place), "%ps", arguments, sizeof(arguments));
+	if (is_copy_for_listener(record.place))
+		return;
 	emit(&record, sizeof(record));
 }
 

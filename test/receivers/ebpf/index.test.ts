@@ -21,6 +21,7 @@ const defaults = {
   unix: true,
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
+  net_tier: 'auto',
   send_start: 'auto',
   budget: {},
   record_max_size: 1024 * 1024,

@@ -24,6 +24,7 @@ static const char help[] =
 	"  --no-unix                  no Unix sockets\n"
 	"  --no-tls                   nothing from within TLS libraries: encrypted connections stay so\n"
 	"  --sys-tier TIER            sock (kernel 6.3), syscall, or auto: the best that the kernel has (default)\n"
+	"  --net-tier TIER            tracepoint (kernel 6.12), packet_socket, or auto: the best that the kernel has (default)\n"
 	"  --send-start SOURCE        what tells when a send began: locked (kernel 6.16), enter, packet, or auto (default)\n"
 	"  --include-port PORT        only connections with one of these ports (repeatable, or comma-separated, as all below)\n"
 	"  --exclude-port PORT        no connection with it\n"
@@ -84,6 +85,18 @@ static enum sys_tier parse_tier(const char *text)
 	return text[0] == 'a' ? SYS_AUTO : text[1] == 'o' ? SYS_SOCK : SYS_SYSCALL;
 }
 
+static enum net_tier parse_net_tier(const char *text)
+{
+	static const char *const names[] = { "auto", "tracepoint", "packet_socket" };
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	complain("--net-tier", text);
+	return NET_AUTO;
+}
+
 static enum send_start parse_start(const char *text)
 {
 	static const char *const names[] = { "auto", "locked", "enter", "packet" };
@@ -126,7 +139,7 @@ static void take_filter(struct filters *filters, int option, char *text)
 }
 
 enum option_id {
-	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, NO_TLS, SYS_TIER, SEND_START, MAX_CPU,
+	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, NO_TLS, SYS_TIER, NET_TIER, SEND_START, MAX_CPU,
 	MAX_EVENTS, CHECK, HELP, FILTERS = 100,
 };
 
@@ -142,6 +155,7 @@ static const struct option options[] = {
 	{ "no-unix", no_argument, NULL, NO_UNIX },
 	{ "no-tls", no_argument, NULL, NO_TLS },
 	{ "sys-tier", required_argument, NULL, SYS_TIER },
+	{ "net-tier", required_argument, NULL, NET_TIER },
 	{ "send-start", required_argument, NULL, SEND_START },
 	{ "max-cpu-percent", required_argument, NULL, MAX_CPU },
 	{ "max-events", required_argument, NULL, MAX_EVENTS },
@@ -202,6 +216,9 @@ static void take_option(struct settings *settings, int option)
 	case SYS_TIER:
 		settings->sys_tier = parse_tier(optarg);
 		break;
+	case NET_TIER:
+		settings->net_tier = parse_net_tier(optarg);
+		break;
 	case SEND_START:
 		settings->send_start = parse_start(optarg);
 		break;
@@ -242,7 +259,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
 		return EXIT_CANNOT_RUN;
 	}
-	if (!privileges_reduce()) {
+	if (!privileges_reduce(tiers.has_packet_sockets)) {
 		fprintf(stderr, "fullspan-probe: cannot capture: capabilities could not be reduced\n");
 		return EXIT_CANNOT_RUN;
 	}

@@ -60,3 +60,10 @@ function baseName(path: string): string {
 export function containerIdOf(cgroup: string): string {
   return /([0-9a-f]{64})(?:\.scope)?(?:\/[^/]*)?$/.exec(cgroup)?.[1] ?? ''
 }
+
+/** Kubernetes: `…/pod<uid>/…` (cgroupfs) or `…-pod<uid with underscores>.slice/…` (systemd). */
+export function podUidOf(cgroup: string): string {
+  const uid =
+    /[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?(?:\/|$)/.exec(cgroup)?.[1] ?? ''
+  return uid.replaceAll('_', '-')
+}

@@ -39,6 +39,7 @@ export default defineReceiver({
       hasUnix: config.unix,
       hasTls: config.tls.enabled,
       sysTier: config.sys_tier,
+      netTier: config.net_tier,
       sendStart: config.send_start,
       filter: filterOf(config.filter, config.network_namespaces),
       budget: {

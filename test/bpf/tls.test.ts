@@ -211,7 +211,7 @@ for (const [serverName, clientName] of pairs) {
     `${clientName} asks ${serverName}: both ends in the clear, the wire in records, one key`,
     { skip: lacks(...needed) },
     async t => {
-      const capture = await startCapture({ maxPayloadBytes: 2048 })
+      const capture = await startCapture({ maxPayloadBytes: 2048, hasTls: true })
       const server = await servers[serverName](t)
       const spans = await exchange(capture, server, clients[clientName])
       await capture.stop()
@@ -257,7 +257,7 @@ t.test(
   'TLS 1.2: the handshake told which, and nothing is taken for a ticket',
   { skip: lacks('nginx', 'curl') },
   async t => {
-    const capture = await startCapture({ maxPayloadBytes: 2048 })
+    const capture = await startCapture({ maxPayloadBytes: 2048, hasTls: true })
     const server = await nginx(t, 'TLSv1.2')
     await clients.curl(server.port)
     const spans = await exchange(capture, server, clients.node)
@@ -288,7 +288,7 @@ t.test(
   'a long answer, in memory and in records cut anywhere, is one answer',
   { skip: lacks('curl') },
   async t => {
-    const capture = await startCapture({ maxPayloadBytes: 2048 })
+    const capture = await startCapture({ maxPayloadBytes: 2048, hasTls: true })
     const port = await freePort()
     const server = await serve([process.execPath, '-e', longServer, certificate, key, String(port)], port)
     t.teardown(server.stop)
@@ -329,7 +329,10 @@ t.test(
     )
 
     const none = { ports: [], namespaces: [], cidrs: [], pids: [], cgroups: [] }
-    const filtered = await startCapture({ filter: { include: none, exclude: { ports: [server.port] } } })
+    const filtered = await startCapture({
+      hasTls: true,
+      filter: { include: none, exclude: { ports: [server.port] } },
+    })
     await exchange(filtered, server, clients.curl)
     await filtered.stop()
     const told = filtered.events.filter(
@@ -342,7 +345,7 @@ t.test(
 t.test('a library that appears later is found', { skip: lacks('curl') }, async t => {
   const directory = mkdtempSync(join(tmpdir(), 'fullspan-library-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
-  const capture = await startCapture({ maxPayloadBytes: 2048 })
+  const capture = await startCapture({ maxPayloadBytes: 2048, hasTls: true })
   const libraries = execFileSync('sh', ['-c', 'ldconfig -p | grep -o "/.*libssl\\.so\\.3$" | head -1'], {
     encoding: 'utf8',
   })

@@ -50,6 +50,7 @@ export const startCapture = async (options: Partial<ProbeOptions> = {}): Promise
     ringBytes: 1 << 22,
     hasNet: true,
     hasUnix: false, // programs speak to these tests by Unix sockets
+    hasTls: false, // other programs of the machine may use it
     onMessage: line => messages.push(line),
     ...options,
   })

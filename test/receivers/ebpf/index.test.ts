@@ -22,6 +22,7 @@ const defaults = {
   tls: { enabled: true },
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
+  net_tier: 'auto',
   send_start: 'auto',
   budget: {},
   record_max_size: 1024 * 1024,

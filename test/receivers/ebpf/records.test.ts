@@ -213,6 +213,9 @@ t.test(
       tls_data_record: layout.tlsDataRecord,
       socket_close_record: layout.socketCloseRecord,
       packet_record: layout.packetRecord,
+      tunnel: layout.tunnel,
+      tunnel_packet_record: layout.tunnelPacketRecord,
+      network_event_record: layout.networkEventRecord,
       own_connection_record: layout.ownConnectionRecord,
       loss_record: layout.lossRecord,
       gap_record: layout.gapRecord,
@@ -241,6 +244,14 @@ t.test(
     t.same(
       enumeration('MODE_WHOLE'),
       Object.entries(layout.mode).map(([name, value]) => [`mode_${name}`, value]),
+    )
+    t.same(
+      enumeration('TUNNEL_VXLAN'),
+      layout.tunnelTypes.map((name, index) => [`tunnel_${name}`, index + 1]),
+    )
+    t.same(
+      enumeration('NETWORK_CONNECTED'),
+      layout.networkKinds.map((name, index) => [`network_${name}`, index + 1]),
     )
     t.same(
       enumeration('RECORD_HOST').filter(([, value]) => value < 0x100),

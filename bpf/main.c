@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture.h"
+#include "confine.h"
 #include "privileges.h"
 #include "probe.h"
 #include "supervisor.h"
@@ -239,6 +240,10 @@ int main(int argc, char **argv)
 	}
 	if (!privileges_reduce()) {
 		fprintf(stderr, "fullspan-probe: cannot capture: capabilities could not be reduced\n");
+		return EXIT_CANNOT_RUN;
+	}
+	if (!confine_supervisor()) {
+		fprintf(stderr, "fullspan-probe: cannot capture: the kernel takes no seccomp filter (CONFIG_SECCOMP_FILTER)\n");
 		return EXIT_CANNOT_RUN;
 	}
 	return supervise(&settings);

@@ -148,6 +148,8 @@ export function createFlow(options: FlowOptions = {}): Flow {
       case 'socket_counts':
         sockets.count(event)
         break
+      case 'tick':
+        break // time has passed: that was all
       case 'level':
         stats.level = event.level
         break

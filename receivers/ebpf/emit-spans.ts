@@ -7,7 +7,7 @@ import { Span } from '../../model/span.ts'
 
 export interface Capture {
   readonly events$: Observable<readonly CaptureEvent[]>
-  /** Live events go on with the kernel's clock; a recording knows no time but its own. */
+  /** What a recording says of its machine's kernel and budget is long past, and not worth a line. */
   readonly isLive: boolean
   /** What flow wants of connections from now on. */
   advise(advice: readonly Advice[]): void
@@ -15,10 +15,10 @@ export interface Capture {
   stop(): Promise<void>
 }
 
-/** Spans that are waiting for time to pass (quiet connections, late facts) are looked at this often. */
-const advanceEveryMs = 100
-
-/** Runs `flow/` over the events. The spans finished at once are one intake; the stream ends only when core stops it. */
+/**
+ * Runs `flow/` over the events. The spans finished at once are one intake; the stream ends only when core stops it. Time is
+ * what the events say (the probe's ticks), never this process's clock: a replay gives the spans that were given live.
+ */
 export function emitSpans(capture: Capture, context: ReceiverContext): Observable<Intake> {
   return new Observable<Intake>(subscriber => {
     const flow = createFlow()
@@ -59,16 +59,10 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
         end()
       },
     })
-    const timer = capture.isLive
-      ? setInterval(() => emit(flow.advance(process.hrtime.bigint())), advanceEveryMs)
-      : undefined
     const stop = () => void capture.stop().then(end, end)
     if (context.stopping.aborted) stop()
     else context.stopping.addEventListener('abort', stop, { once: true })
-    return () => {
-      clearInterval(timer)
-      subscription.unsubscribe()
-    }
+    return () => subscription.unsubscribe()
   })
 }
 

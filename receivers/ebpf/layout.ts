@@ -24,6 +24,7 @@ export const recordType = {
   socket_name: 13,
   socket_counts: 14,
   level: 15,
+  tick: 30,
 } as const
 
 /** In the order of `enum loss_reason`. `payload_fault` is not lost: its event was delivered, without the payload. */
@@ -130,6 +131,8 @@ export const ownConnectionRecord = { size: 64, time_ns: 8, ends: 16, pid: 56, ne
 /** Recordings of before the budget have a reason less, and 8 bytes. */
 export const lossRecord = { size: 88, time_ns: 8, seen: 16, lost: 24 } as const
 export const shortestLossRecord = 80
+
+export const tickRecord = { size: 16, time_ns: 8 } as const
 
 export const gapRecord = { size: 24, from_ns: 8, to_ns: 16 } as const
 

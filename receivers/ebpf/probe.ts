@@ -7,7 +7,7 @@ import { Observable, type Subscriber } from 'rxjs'
 import type { Advice, CaptureEvent } from '../../flow/events.ts'
 import { cannotCapture, captureEnded } from './errors.ts'
 import * as layout from './layout.ts'
-import { openRecorder, type Recorder } from './recording.ts'
+import { openRecorder, type Recorder, type RecorderOptions } from './recording.ts'
 import { createRecordDecoder } from './records.ts'
 
 export interface ProbeOptions {
@@ -34,7 +34,7 @@ export interface ProbeOptions {
   readonly filter?: ProbeFilter | undefined
   readonly budget?: ProbeBudget | undefined
   /** Where the raw stream is recorded to, and how much of it at most. */
-  readonly recording?: { readonly path: string; readonly maxBytes: number } | undefined
+  readonly recording?: RecorderOptions | undefined
   /** A line that the probe said on standard error while running (for example that it started capturing again). */
   readonly onMessage: (line: string) => void
 }
@@ -82,7 +82,9 @@ const stopPatienceMs = 5000
 
 /** Starts the probe, whose supervisor restarts what captures: it ends only on `stop`, or with this process. */
 export const startProbe = (options: ProbeOptions): Probe => {
-  const recorder = options.recording && openRecorder(options.recording.path, options.recording.maxBytes)
+  const recorder =
+    options.recording &&
+    openRecorder({ ...options.recording, onFull: options.recording.onFull ?? options.onMessage })
   const child = spawnProbe(options)
   const socket = socketOf(child)
   const stream = createStream(socket, recorder)

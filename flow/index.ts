@@ -9,6 +9,7 @@ import type { FlowLimits } from './limits.ts'
 import { createPaths } from './paths.ts'
 import type { Path } from './paths.ts'
 import { createResources } from './resources.ts'
+import type { ServiceNameRule } from './service-name.ts'
 import { createSockets } from './sockets.ts'
 import { createSpanMaker } from './span-of-exchange.ts'
 import type { FinishedSpan } from './span-of-exchange.ts'
@@ -24,6 +25,8 @@ export interface FlowOptions {
   /** Default: all that are built in. The first that recognises a connection has it. */
   readonly protocols?: readonly Protocol[]
   readonly limits?: Partial<FlowLimits>
+  /** What names a process's service, in order of preference. */
+  readonly serviceNames?: readonly ServiceNameRule[] | undefined
   /** `false`: exchanges that are the same bytes again are decoded again. The spans are the same: for tests. */
   readonly hasRepeats?: boolean
 }
@@ -51,7 +54,7 @@ export function createFlow(options: FlowOptions = {}): Flow {
   const protocols = options.protocols ?? builtInProtocols
   const stats = createStats()
   const clock = createClockMap()
-  const facts = createFacts(limits)
+  const facts = createFacts(limits, options.serviceNames)
   const threads = createThreads(limits.maximumThreads)
   const spans = createSpanMaker({ facts, clock, threads, resources: createResources(facts, clock) })
   const settling: { readonly exchange: SeenExchange; readonly path: Path; readonly dueNs: bigint }[] = []

@@ -204,6 +204,7 @@ export function createSockets(options: SocketsOptions): Sockets {
   function openStream(event: SocketDataEvent, hasLost: boolean): Stream {
     const { cookie, netns, transport, local, remote, role } = event
     facts.addSocket(netns, transport, local, remote)
+    if (role === 'server' && local.port !== 0) facts.serves(event.pid, local.port)
     // by UDP a message says itself who asks; and a role that ports suggested is worth less than the protocol's word
     const isSure = transport !== 'udp' && role !== 'unknown' && !event.isRoleInferred
     const speakerOf0: Speaker | undefined = isSure ? role : undefined

@@ -1,7 +1,7 @@
 import { Observable } from 'rxjs'
 import type { Intake, Peers, ReceiverContext } from '../../core/component.ts'
 import type { Advice, CaptureEvent } from '../../flow/events.ts'
-import { createFlow, type FinishedSpan, type FlowStats } from '../../flow/index.ts'
+import { createFlow, type FinishedSpan, type FlowOptions, type FlowStats } from '../../flow/index.ts'
 import { Batch, groupSpans } from '../../model/batch.ts'
 import { Span } from '../../model/span.ts'
 
@@ -19,9 +19,13 @@ export interface Capture {
  * Runs `flow/` over the events. The spans finished at once are one intake; the stream ends only when core stops it. Time is
  * what the events say (the probe's ticks), never this process's clock: a replay gives the spans that were given live.
  */
-export function emitSpans(capture: Capture, context: ReceiverContext): Observable<Intake> {
+export function emitSpans(
+  capture: Capture,
+  context: ReceiverContext,
+  options: FlowOptions = {},
+): Observable<Intake> {
   return new Observable<Intake>(subscriber => {
-    const flow = createFlow()
+    const flow = createFlow(options)
     const senders = createSenders(context.peers)
     watchStats(flow.stats, context)
     const losses = createLossReport(context)

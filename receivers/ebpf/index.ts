@@ -25,6 +25,7 @@ export default defineReceiver({
       return emitSpans(
         { events$, isLive: false, stop: () => Promise.resolve(), advise: () => undefined },
         context,
+        { serviceNames: config.service_name },
       )
     }
     // Until it has started its lines are the reason why it cannot, which is thrown and told once.
@@ -60,6 +61,7 @@ export default defineReceiver({
         advise: advice => probe.advise(advice),
       },
       context,
+      { serviceNames: config.service_name },
     )
   },
 })

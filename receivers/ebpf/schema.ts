@@ -1,4 +1,5 @@
 import type { ObjectSchema } from '../../core/schema.ts'
+import { defaultServiceNameRules, serviceNameRules } from '../../flow/service-name.ts'
 
 const port = { type: 'integer', minimum: 1, maximum: 65535, description: 'A port.' } as const
 
@@ -127,6 +128,13 @@ export const schema = {
           description: 'Sends, receives and packets. Default: no limit.',
         },
       },
+    },
+    service_name: {
+      type: 'array',
+      items: { type: 'string', enum: serviceNameRules, description: 'A rule.' },
+      default: defaultServiceNameRules,
+      description:
+        'Rules for `service.name`, the first that gives one wins: `environment` (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES), `systemd_unit`, `container` (short id), `executable` (of an interpreter: its program), `port` (the first that it served: `port-8080`).',
     },
     record: {
       type: 'string',

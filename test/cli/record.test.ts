@@ -6,6 +6,7 @@ import t from 'tap'
 import { lastValueFrom, toArray } from 'rxjs'
 import { packageRoot } from '../../core/package-root.ts'
 import type { CaptureEvent } from '../../flow/events.ts'
+import { defaultServiceNameRules } from '../../flow/service-name.ts'
 import { names } from '../../model/attribute-names.ts'
 import type { Span } from '../../model/span.ts'
 import ebpf from '../../receivers/ebpf/index.ts'
@@ -51,6 +52,7 @@ const defaults = {
   sys_tier: 'auto',
   send_start: 'auto',
   budget: {},
+  service_name: defaultServiceNameRules,
   record_max_size: 64 * 1024 * 1024,
   replay_pace: 'fast',
 } as const

@@ -38,9 +38,9 @@ const clients: readonly [RegExp, RegExp, string][] = [
  */
 export function redactCommandLine(commandLine: string): string {
   let text = commandLine
-  for (const [pattern, replacement] of rules) text = text.replace(pattern, replacement)
   for (const [program, pattern, replacement] of clients) {
     if (program.test(commandLine)) text = text.replace(pattern, replacement)
   }
+  for (const [pattern, replacement] of rules) text = text.replace(pattern, replacement)
   return text
 }

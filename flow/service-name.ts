@@ -88,9 +88,7 @@ function baseName(path: string): string {
  * outside.
  */
 export function containerIdOf(cgroup: string): string {
-  const [, before = '', id = ''] =
-    /(?:.*)(?:^|[/:-])((?:conmon-)?)([0-9a-f]{64})(?:\.scope)?(?:\/|$)/.exec(cgroup) ?? []
-  return before === '' ? id : ''
+  return /.*(?:^|[/:-])(?<!conmon-)([0-9a-f]{64})(?:\.scope)?(?:\/|$)/.exec(cgroup)?.[1] ?? ''
 }
 
 /**

@@ -18,7 +18,7 @@
 #define NO_OFFSET 0xffff
 #define MAX_EXTENSIONS 4
 
-extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr) __ksym;
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr) __ksym __weak;
 
 struct ipv4_header {
 	__u8 version_and_length;
@@ -152,7 +152,7 @@ static __always_inline bool parse_transport(struct packet *packet, struct packet
 		record->seq = 0;
 		packet->mark = 0;
 		packet->offset += sizeof(udp);
-		if (!((port_flags[ends->local_port] | port_flags[ends->remote_port]) & PORT_UDP))
+		if (!((flags_of_port(ends->local_port) | flags_of_port(ends->remote_port)) & PORT_UDP))
 			return false;
 	} else {
 		return false;

@@ -10,8 +10,8 @@ echo "KERNEL $(uname -r), probe $tiers"
 /fullspan-probe --check
 /fullspan-probe --fd 3 --no-unix $tiers 3>/tmp/records &
 probe=$!
-for i in $(seq 300); do [ "$(stat -c %s /tmp/records)" -gt 200 ] && break; usleep 100000; done
-usleep 500000
+for i in $(seq 900); do [ "$(stat -c %s /tmp/records)" -gt 300 ] && break; usleep 100000; done
+usleep 800000
 /exchange 4 write
 usleep 1500000
 kill -TERM $probe
@@ -19,5 +19,5 @@ wait $probe
 echo "PROBE ENDED $?"
 cat /tmp/records >/dev/ttyS1
 echo "BYTES $(stat -c %s /tmp/records)"
-usleep 500000
+usleep 800000
 poweroff -f

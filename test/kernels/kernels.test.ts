@@ -31,15 +31,19 @@ const syscalls = 'tp_btf/sys_enter tp_btf/sys_exit'
 
 /** What each tier takes, and what it must be called in the recording. */
 const cases = [
-  { kernel: /-6\.1\./, options: '--sys-tier syscall --no-net', sys: syscalls },
-  { kernel: /-6\.1\./, options: '--no-net', sys: syscalls },
-  { kernel: /-6\.12\./, options: '--no-net', sys: 'tp_btf/sock_send_length tp_btf/sys_enter' },
-  { kernel: /-6\.12\./, options: '--sys-tier syscall --no-net', sys: syscalls },
+  { kernel: /-6\.1\./, options: '--sys-tier auto --no-net', sys: syscalls, points: ['c-p', 's-p'] },
+  {
+    kernel: /-6\.12\./,
+    options: '--sys-tier auto',
+    sys: 'tp_btf/sock_send_length tp_btf/sys_enter',
+    points: ['c-p', 'local', 's-p'],
+  },
+  { kernel: /-6\.12\./, options: '--sys-tier syscall --no-net', sys: syscalls, points: ['c-p', 's-p'] },
 ]
 
 const kernels = skip === false ? fetchKernels() : []
 
-for (const { kernel, options, sys } of cases) {
+for (const { kernel, options, sys, points } of cases) {
   const image = kernels.find(path => kernel.test(path))
   const isMissing =
     skip === false && image === undefined && `no kernel like ${kernel.source} in Debian's mirror`
@@ -59,11 +63,11 @@ for (const { kernel, options, sys } of cases) {
       t.ok(host?.type === 'host' && kernel.test(`-${host.kernelRelease}`), 'the kernel that was meant')
       const flow = createFlow()
       const spans: FinishedSpan[] = [...flow.push(events), ...flow.flush()]
-      t.same(spans.map(({ span }) => span.text(names.observationPoint)).toSorted(), ['c-p', 's-p'])
+      t.same(spans.map(({ span }) => span.text(names.observationPoint)).toSorted(), points)
       for (const { span, resource } of spans) {
         t.match(span.text('http.request.method'), /^(GET|POST)$/)
         t.equal(span.text(names.keyRequestHash), spans[0]!.span.text(names.keyRequestHash))
-        t.equal(resource.text('service.name'), 'exchange')
+        if (span.text(names.observationPoint) !== 'local') t.equal(resource.text('service.name'), 'exchange')
       }
     },
   )

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Observable, type Subscriber } from 'rxjs'
@@ -106,6 +106,46 @@ export const startProbe = (options: ProbeOptions): Probe => {
     })
   })
   started.catch(() => undefined) // who does not ask learns it from events$
+  return {
+    events$: stream.events$,
+    started,
+    advise(advice) {
+      if (!isStopping && !socket.destroyed) socket.write(encodeAdvice(advice))
+    },
+    async stop() {
+      isStopping = true
+      stream.drain()
+      socket.end()
+      const timer = setTimeout(() => socket.destroy(), stopPatienceMs)
+      await gone
+      clearTimeout(timer)
+    },
+  }
+}
+
+/**
+ * The probe behind a Unix socket (systemd's fullspan-probe.socket starts it): its unit says what is captured. `stop` hangs up,
+ * which ends it.
+ */
+export const connectProbe = (
+  path: string,
+  { recording, onMessage }: Pick<ProbeOptions, 'recording' | 'onMessage'>,
+): Probe => {
+  const recorder = recording && openRecorder({ ...recording, onFull: recording.onFull ?? onMessage })
+  const socket = connect(path)
+  const stream = createStream(socket, recorder)
+  let isStopping = false
+  const gone = new Promise<void>(resolve => socket.once('close', () => resolve()))
+  const started = new Promise<void>((resolve, reject) => {
+    stream.onFirst(resolve)
+    socket.once('error', cause => reject(cannotCapture(`no probe at ${path}: ${cause.message}`, cause)))
+    socket.once('close', () => {
+      const reason = `the probe at ${path} hung up; its unit's log says why`
+      reject(cannotCapture(reason))
+      stream.end(isStopping ? undefined : captureEnded(reason))
+    })
+  })
+  started.catch(() => undefined)
   return {
     events$: stream.events$,
     started,

@@ -129,6 +129,12 @@ export const schema = {
         },
       },
     },
+    probe_socket: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'Unix socket of a probe that runs as a service of its own (bpf/systemd), instead of starting one: this process then needs no root at all. What is captured is said by its command line; of the settings here only those about recording, replay and names count.',
+    },
     service_name: {
       type: 'array',
       items: { type: 'string', enum: serviceNameRules, description: 'A rule.' },

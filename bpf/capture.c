@@ -5,7 +5,10 @@
 #include "commands.h"
 #include "confine.h"
 #include "interfaces.h"
+#include "network.h"
 #include "output.h"
+#include "packet-socket.h"
+#include "ports.h"
 #include "privileges.h"
 #include "probe.h"
 #include "process.h"
@@ -26,8 +29,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PORT_OWN 1 /* as in maps.bpf.h */
-#define PORT_UDP 2
 #define POLL_MS 10
 #define DRAIN_MS 1000 /* at the end, without the reader taking anything */
 #define SECOND_NS 1000000000ull
@@ -101,6 +102,34 @@ static bool choose_tier(struct tiers *tiers, enum sys_tier wanted, enum send_sta
 	return true;
 }
 
+static bool is_kernel_before(int major, int minor)
+{
+	struct utsname names;
+	int found[2] = { 0 };
+
+	uname(&names);
+	sscanf(names.release, "%d.%d", &found[0], &found[1]);
+	return found[0] < major || (found[0] == major && found[1] < minor);
+}
+
+/* Reading packets is a function since 6.4, but one that tracing programs may call only since 6.12. */
+static void choose_net_tier(struct tiers *tiers, const struct settings *settings)
+{
+	enum net_tier wanted = settings ? settings->net_tier : NET_AUTO;
+
+	if (settings && !settings->has_net) {
+		tiers->has_net = false;
+		tiers->net = "off";
+		return;
+	}
+	if (is_kernel_before(6, 12) && wanted == NET_AUTO)
+		tiers->has_net = false;
+	tiers->has_packet_sockets = wanted == NET_PACKET_SOCKET || (wanted == NET_AUTO && !tiers->has_net);
+	if (tiers->has_packet_sockets)
+		tiers->has_net = false;
+	tiers->net = tiers->has_net ? "tp_btf/net_dev_queue tp_btf/netif_receive_skb" : "packet socket";
+}
+
 bool capture_check(struct tiers *tiers, const struct settings *settings, char *reason, size_t reason_size)
 {
 	char missing[256];
@@ -123,12 +152,19 @@ bool capture_check(struct tiers *tiers, const struct settings *settings, char *r
 	tiers->has_io_uring = has_tracepoint(btf, "io_uring_submit_req") &&
 			      has_tracepoint(btf, "io_uring_poll_arm") && has_tracepoint(btf, "io_uring_queue_async_work");
 	tiers->has_net = btf__find_by_name_kind(btf, "bpf_dynptr_from_skb", BTF_KIND_FUNC) > 0;
+	tiers->has_drops = network_read_reasons(btf);
+	tiers->has_network = has_tracepoint(btf, "tcp_retransmit_skb") && has_tracepoint(btf, "tcp_send_reset") &&
+			     has_tracepoint(btf, "tcp_receive_reset");
 	btf__free(btf);
 	if (!choose_tier(tiers, settings ? settings->sys_tier : SYS_AUTO, settings ? settings->send_start : START_AUTO)) {
 		snprintf(reason, reason_size, "the kernel has not the tracepoints of the chosen --sys-tier or --send-start");
 		return false;
 	}
-	tiers->net = tiers->has_net ? "tp_btf/net_dev_queue tp_btf/netif_receive_skb" : "none";
+	if (settings && settings->net_tier == NET_TRACEPOINT && !tiers->has_net) {
+		snprintf(reason, reason_size, "the kernel has not what the chosen --net-tier needs");
+		return false;
+	}
+	choose_net_tier(tiers, settings);
 	return true;
 }
 
@@ -157,6 +193,16 @@ static void choose_programs(struct probe_bpf *skeleton, const struct tiers *tier
 	bpf_program__set_autoload(skeleton->progs.call_returned, !is_sock);
 }
 
+static void choose_network_programs(struct probe_bpf *skeleton, const struct tiers *tiers)
+{
+	bpf_program__set_autoload(skeleton->progs.packet_transmitted, tiers->has_net);
+	bpf_program__set_autoload(skeleton->progs.packet_received, tiers->has_net);
+	bpf_program__set_autoload(skeleton->progs.packet_retransmitted, tiers->has_network);
+	bpf_program__set_autoload(skeleton->progs.reset_sent, tiers->has_network);
+	bpf_program__set_autoload(skeleton->progs.reset_received, tiers->has_network);
+	bpf_program__set_autoload(skeleton->progs.packet_dropped, tiers->has_network && tiers->has_drops);
+}
+
 static bool load(struct capture *capture)
 {
 	const struct settings *settings = capture->settings;
@@ -179,8 +225,7 @@ static bool load(struct capture *capture)
 	}
 	bpf_map__set_max_entries(skeleton->maps.events, settings->ring_bytes);
 	choose_programs(skeleton, &capture->tiers, settings->has_unix);
-	bpf_program__set_autoload(skeleton->progs.packet_transmitted, capture->tiers.has_net);
-	bpf_program__set_autoload(skeleton->progs.packet_received, capture->tiers.has_net);
+	choose_network_programs(skeleton, &capture->tiers);
 	if (probe_bpf__load(skeleton) < 0 || !filters_fill_maps(&settings->filters, skeleton)) {
 		probe_bpf__destroy(skeleton);
 		return false;
@@ -211,8 +256,10 @@ static bool load_best(struct capture *capture)
 		return false;
 	capture->tiers.has_net = false;
 	capture->tiers.net = "none";
-	if (!load(capture))
-		return false;
+	if (!load(capture)) {
+		capture->tiers.has_network = false;
+		return load(capture);
+	}
 	fprintf(stderr, "fullspan-probe: no packets are captured: that takes kernel 6.12\n");
 	return true;
 }
@@ -357,6 +404,7 @@ static bool read_totals(struct capture *capture, struct totals *totals)
 		uint64_t lost[LOSS_REASONS];
 	} counts[MAX_CPUS];
 	int cpus = libbpf_num_possible_cpus(), cpu, reason;
+	struct packet_counts packets;
 	uint32_t zero = 0;
 
 	memset(totals, 0, sizeof(*totals));
@@ -372,6 +420,11 @@ static bool read_totals(struct capture *capture, struct totals *totals)
 	totals->lost[LOSS_PACKET_SHED] += capture->packets_shed;
 	totals->lost[LOSS_MISSED] = count_missed(capture, &totals->run_ns);
 	totals->seen += totals->lost[LOSS_MISSED];
+	packet_sockets_count(&packets);
+	totals->seen += packets.seen;
+	totals->lost[LOSS_PACKET_QUEUE] += packets.queue_full;
+	totals->lost[LOSS_PACKET_BROKEN] += packets.broken;
+	totals->lost[LOSS_BUDGET] += packets.budget;
 	return true;
 }
 
@@ -440,7 +493,9 @@ static void keep_budget(struct capture *capture)
 static void scan_interfaces(struct capture *capture)
 {
 	capture->scanned_at_ns = now(CLOCK_MONOTONIC);
-	interfaces_scan(&capture->output);
+	interfaces_scan(&capture->output, capture->tiers.has_packet_sockets ? packet_sockets_visit : NULL);
+	if (capture->tiers.has_packet_sockets)
+		packet_sockets_sweep();
 }
 
 /* Before the first packet of a new interface is handed on. What a scan does not find is not looked for again until the next. */
@@ -464,15 +519,21 @@ static int take_record(void *context, void *data, size_t size)
 	const struct packet_record *packet = data;
 	const struct record *head = data;
 	struct capture *capture = context;
+	bool is_packet;
 
 	if (head->type == RECORD_PROCESS_SEEN) {
 		process_send(&capture->output, data);
 		return 0;
 	}
-	if (head->type == RECORD_PACKET && !interfaces_know(packet->netns, packet->interface_index))
+	if (head->type == RECORD_DROP_SEEN) {
+		capture->socket_full += !network_send_drop(&capture->output, data);
+		return 0;
+	}
+	is_packet = head->type == RECORD_PACKET || head->type == RECORD_TUNNEL_PACKET;
+	if (is_packet && !interfaces_know(packet->netns, packet->interface_index))
 		look_for_interface(capture, packet->netns, packet->interface_index);
 	size = head->length < size ? head->length : size;
-	if (head->type == RECORD_PACKET)
+	if (is_packet)
 		capture->packets_shed += !output_packet(&capture->output, data, size);
 	else
 		capture->socket_full += !output_event(&capture->output, data, size);
@@ -489,12 +550,31 @@ static void send_tick(struct capture *capture, uint64_t until)
 		capture->ticked_at_ns = until;
 }
 
+static bool take_packet(void *context, const struct record *record)
+{
+	return take_record(context, (void *)record, record->length) == 0;
+}
+
+static void read_packets(struct capture *capture)
+{
+	struct packet_round round = {
+		.level_payload = capture->skeleton->data->level_payload,
+		.level_share = capture->skeleton->data->level_share,
+		.take = take_packet,
+		.context = capture,
+	};
+
+	packet_sockets_read(&round);
+}
+
 /* What the ring held up to now has been handed over: a gap, should this process die, begins here. */
 static void carry(struct capture *capture)
 {
 	uint64_t until = now(CLOCK_MONOTONIC);
 
 	ring_buffer__consume(capture->ring);
+	if (capture->tiers.has_packet_sockets)
+		read_packets(capture);
 	send_tick(capture, until);
 	output_flush(&capture->output);
 	if (!output_is_waiting(&capture->output))
@@ -568,6 +648,18 @@ static int fail(const char *what)
 	return EXIT_CANNOT_RUN;
 }
 
+static bool open_packet_sockets(const struct capture *capture)
+{
+	const struct probe_bpf *skeleton = capture->skeleton;
+
+	return packet_sockets_open(&(struct packet_options){
+		.port_flags = skeleton->rodata->port_flags,
+		.filters = &capture->settings->filters,
+		.own_tuples = bpf_map__fd(skeleton->maps.own_tuples),
+		.max_payload = capture->settings->max_packet_payload,
+	});
+}
+
 int capture_run(const struct settings *settings, struct progress *progress)
 {
 	static struct capture capture;
@@ -581,10 +673,6 @@ int capture_run(const struct settings *settings, struct progress *progress)
 		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
 		return EXIT_CANNOT_RUN;
 	}
-	if (!settings->has_net) {
-		capture.tiers.has_net = false;
-		capture.tiers.net = "off";
-	}
 	if (!output_open(&capture.output, settings->fd))
 		return fail("cannot use the descriptor given by --fd");
 	if (!load_best(&capture))
@@ -594,6 +682,9 @@ int capture_run(const struct settings *settings, struct progress *progress)
 	capture.ring = ring_buffer__new(bpf_map__fd(capture.skeleton->maps.events), take_record, &capture, NULL);
 	if (!capture.ring)
 		return fail("cannot read the ring");
+
+	if (capture.tiers.has_packet_sockets && !open_packet_sockets(&capture))
+		return fail("no memory for packets");
 	if (!confine_capture())
 		return fail("cannot confine itself");
 

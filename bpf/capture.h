@@ -11,7 +11,10 @@ struct tiers {
 	bool has_sock;       /* sock_send_length and sock_recv_length */
 	bool has_send_start; /* tcp_sendmsg_locked */
 	bool has_io_uring;
-	bool has_net;
+	bool has_net;        /* tracepoints that may read packets */
+	bool has_packet_sockets; /* used instead of them */
+	bool has_drops;      /* kfree_skb says why */
+	bool has_network;    /* retransmissions, resets, drops are told */
 	enum sys_tier sys_tier; /* that is used */
 	enum send_start send_start;
 	const char *sys;

@@ -4,28 +4,7 @@
 #define FULLSPAN_ENDPOINTS_BPF_H
 
 #include "maps.bpf.h"
-
-/* An IPv4-mapped address becomes IPv4: two hops of one packet would never match otherwise. */
-static __always_inline bool is_mapped(const __u32 *words)
-{
-	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline void fold_mapped(struct endpoints *ends)
-{
-	__u32 *local = (__u32 *)ends->local, *remote = (__u32 *)ends->remote;
-	bool no_remote = !remote[0] && !remote[1] && !remote[2] && !remote[3];
-
-	if (!is_mapped(local) && !is_mapped(remote))
-		return;
-	if (!is_mapped(remote) && !no_remote)
-		return;
-	ends->family = 4;
-	local[0] = local[3];
-	remote[0] = remote[3];
-	local[1] = local[2] = local[3] = 0;
-	remote[1] = remote[2] = remote[3] = 0;
-}
+#include "mapped.h"
 
 static __always_inline bool endpoints_of(struct sock *sk, struct endpoints *ends)
 {
@@ -38,6 +17,9 @@ static __always_inline bool endpoints_of(struct sock *sk, struct endpoints *ends
 		return true;
 	}
 	ends->local_port = FIELD(sk, __sk_common.skc_num);
+	/* a socket that is closed while a call on it is under way has given its port back (inet_put_port), but still knows it */
+	if (!ends->local_port)
+		ends->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	ends->remote_port = bpf_ntohs(FIELD(sk, __sk_common.skc_dport));
 	ends->protocol = FIELD(sk, sk_protocol);
 	if (family == AF_INET) {

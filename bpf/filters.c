@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "filters.h"
+#include "ports.h"
 #include "probe.h"
 #include "probe.skel.h"
 #include <arpa/inet.h>
@@ -13,8 +14,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#define PORT_INCLUDED 4 /* as in maps.bpf.h */
-#define PORT_EXCLUDED 8
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
 /* Hierarchies of cgroup v1 in which every container has a group of its own; v2 first. */

@@ -178,12 +178,14 @@ static void resolve_peers(struct listing *listing, int socket)
 	}
 }
 
-static void list_namespace(struct listing *listing, const struct network_namespace *namespace)
+static void list_namespace(struct listing *listing, const struct network_namespace *namespace, void (*visit)(uint32_t netns))
 {
 	int socket;
 
 	if (setns(namespace->fd, CLONE_NEWNET) < 0)
 		return;
+	if (visit)
+		visit(namespace->inode);
 	socket = netlink_open();
 	listing->netns = namespace->inode;
 	listing->first = listing->count;
@@ -253,7 +255,7 @@ bool interfaces_know(uint32_t netns, uint32_t index)
 	return true;
 }
 
-void interfaces_scan(struct output *output)
+void interfaces_scan(struct output *output, void (*visit)(uint32_t netns))
 {
 	static struct listing current;
 	struct listing previous;
@@ -269,7 +271,7 @@ void interfaces_scan(struct output *output)
 	find_namespaces("/run/netns", "", false);
 	current.count = 0;
 	for (i = 0; i < namespace_count; i++)
-		list_namespace(&current, &namespaces[i]);
+		list_namespace(&current, &namespaces[i], visit);
 	if (setns(home, CLONE_NEWNET) < 0)
 		abort(); /* the supervisor starts anew, in the right namespace */
 	close(home);

@@ -30,8 +30,10 @@
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
+#define TCP_TIME_WAIT 6
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
+#define TCP_NEW_SYN_RECV 12
 #define ITER_UBUF 0
 #define ITER_IOVEC 1
 #define TS_COMPAT 2
@@ -91,6 +93,10 @@ struct sock {
 	struct pid *sk_peer_pid;
 };
 
+struct inet_sock {
+	__be16 inet_sport;
+};
+
 struct sockaddr_un {
 	char sun_path[108];
 };
@@ -112,6 +118,7 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u64 bytes_acked;
 	__u64 bytes_received;
+	__u32 srtt_us; /* eighths of a microsecond */
 };
 
 struct socket {
@@ -230,6 +237,7 @@ struct sk_buff {
 	__u16 network_header;
 	unsigned char *head;
 	unsigned char *data;
+	char cb[48];
 };
 
 struct pt_regs {

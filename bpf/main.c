@@ -27,6 +27,7 @@ static const char help[] =
 	"  --no-net                   system calls only, no packets\n"
 	"  --no-unix                  no Unix sockets\n"
 	"  --sys-tier TIER            sock (kernel 6.3), syscall, or auto: the best that the kernel has (default)\n"
+	"  --net-tier TIER            tracepoint (kernel 6.12), packet_socket, or auto: the best that the kernel has (default)\n"
 	"  --send-start SOURCE        what tells when a send began: locked (kernel 6.16), enter, packet, or auto (default)\n"
 	"  --include-port PORT        only connections with one of these ports (repeatable, or comma-separated, as all below)\n"
 	"  --exclude-port PORT        no connection with it\n"
@@ -87,6 +88,18 @@ static enum sys_tier parse_tier(const char *text)
 	return text[0] == 'a' ? SYS_AUTO : text[1] == 'o' ? SYS_SOCK : SYS_SYSCALL;
 }
 
+static enum net_tier parse_net_tier(const char *text)
+{
+	static const char *const names[] = { "auto", "tracepoint", "packet_socket" };
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	complain("--net-tier", text);
+	return NET_AUTO;
+}
+
 static enum send_start parse_start(const char *text)
 {
 	static const char *const names[] = { "auto", "locked", "enter", "packet" };
@@ -129,7 +142,7 @@ static void take_filter(struct filters *filters, int option, char *text)
 }
 
 enum option_id {
-	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, SYS_TIER, SEND_START, MAX_CPU,
+	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, SYS_TIER, NET_TIER, SEND_START, MAX_CPU,
 	MAX_EVENTS, CHECK, HELP, ACTIVATED, FILTERS = 100,
 };
 
@@ -144,6 +157,7 @@ static const struct option options[] = {
 	{ "no-net", no_argument, NULL, NO_NET },
 	{ "no-unix", no_argument, NULL, NO_UNIX },
 	{ "sys-tier", required_argument, NULL, SYS_TIER },
+	{ "net-tier", required_argument, NULL, NET_TIER },
 	{ "send-start", required_argument, NULL, SEND_START },
 	{ "max-cpu-percent", required_argument, NULL, MAX_CPU },
 	{ "max-events", required_argument, NULL, MAX_EVENTS },
@@ -222,6 +236,9 @@ static void take_option(struct settings *settings, int option)
 	case SYS_TIER:
 		settings->sys_tier = parse_tier(optarg);
 		break;
+	case NET_TIER:
+		settings->net_tier = parse_net_tier(optarg);
+		break;
 	case SEND_START:
 		settings->send_start = parse_start(optarg);
 		break;
@@ -265,7 +282,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fullspan-probe: cannot capture: %s\n", reason);
 		return EXIT_CANNOT_RUN;
 	}
-	if (!privileges_reduce()) {
+	if (!privileges_reduce(tiers.has_packet_sockets)) {
 		fprintf(stderr, "fullspan-probe: cannot capture: capabilities could not be reduced\n");
 		return EXIT_CANNOT_RUN;
 	}

@@ -4,16 +4,12 @@
 #define FULLSPAN_MAPS_BPF_H
 
 #include "kernel.h"
+#include "ports.h"
 #include "probe.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
-
-#define PORT_OWN 1      /* Fullspan listens here */
-#define PORT_UDP 2      /* datagrams from or to this port are captured */
-#define PORT_INCLUDED 4 /* only connections with such a port, if there is any */
-#define PORT_EXCLUDED 8 /* no connection with it */
 
 /* Set by the user side before loading. */
 const volatile __u32 max_payload = 1024;
@@ -80,6 +76,9 @@ struct socket_state {
 	__u8 ended;
 	__u8 has_tx_seq;
 	__u8 has_rx_seq;
+	__u32 rtt_us; /* as told last */
+	__u64 rtt_told_ns;
+	__u64 connect_ns;
 };
 
 struct {
@@ -189,6 +188,18 @@ struct {
 	__type(key, __u32);
 	__type(value, struct packet_scratch);
 } packet_scratches SEC(".maps");
+
+struct tunnel_scratch {
+	struct tunnel_packet_record record;
+	__u8 payload[MAX_PAYLOAD];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct tunnel_scratch);
+} tunnel_scratches SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

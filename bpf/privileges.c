@@ -48,9 +48,15 @@ void privileges_missing(char *to, size_t size)
 	}
 }
 
-static bool is_needed(int capability)
+/* A packet socket in any namespace, with a queue longer than net.core.rmem_max. */
+static const int for_packet_sockets[] = { CAP_NET_RAW, CAP_NET_ADMIN };
+
+static bool is_needed(int capability, bool has_packet_sockets)
 {
 	size_t i;
+
+	if (has_packet_sockets && (capability == for_packet_sockets[0] || capability == for_packet_sockets[1]))
+		return true;
 
 	for (i = 0; i < NEEDED; i++)
 		if (needed[i].number == capability)
@@ -58,21 +64,22 @@ static bool is_needed(int capability)
 	return false;
 }
 
-bool privileges_reduce(void)
+bool privileges_reduce(bool has_packet_sockets)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { 0 };
-	size_t i;
 	int capability;
 
 	/* The bounding set needs CAP_SETPCAP: where that is missing there is less to drop anyway. */
 	for (capability = 0; capability < 64; capability++)
-		if (!is_needed(capability))
+		if (!is_needed(capability, has_packet_sockets))
 			prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	for (i = 0; i < NEEDED; i++) {
-		data[needed[i].number / 32].effective |= 1u << needed[i].number % 32;
-		data[needed[i].number / 32].permitted |= 1u << needed[i].number % 32;
+	for (capability = 0; capability < 64; capability++) {
+		if (!is_needed(capability, has_packet_sockets))
+			continue;
+		data[capability / 32].effective |= 1u << capability % 32;
+		data[capability / 32].permitted |= 1u << capability % 32;
 	}
 	return syscall(SYS_capset, &header, data) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }

@@ -149,6 +149,34 @@ int BPF_PROG(packet_received, struct sk_buff *skb)
 	return 0;
 }
 
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(packet_retransmitted, struct sock *sk, struct sk_buff *skb)
+{
+	on_retransmit(sk, skb);
+	return 0;
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(reset_sent, struct sock *sk)
+{
+	on_reset(sk, NETWORK_RESET_SENT);
+	return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(reset_received, struct sock *sk)
+{
+	on_reset(sk, NETWORK_RESET_RECEIVED);
+	return 0;
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped, struct sk_buff *skb, void *location, int reason)
+{
+	on_drop(skb, location, reason);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exited, struct task_struct *task)
 {
@@ -233,8 +261,13 @@ struct every_record {
 	struct socket_name_record socket_name;
 	struct socket_counts_record socket_counts;
 	struct level_record level;
+	struct tunnel tunnel;
+	struct tunnel_packet_record tunnel_packet;
+	struct network_event_record network_event;
 	struct connection_command connection_command;
 } *unused_every_record __attribute__((unused));
 enum record_type unused_record_type __attribute__((unused));
 enum loss_reason unused_loss_reason __attribute__((unused));
+enum network_kind unused_network_kind __attribute__((unused));
+enum tunnel_type unused_tunnel_type __attribute__((unused));
 enum mode unused_mode __attribute__((unused));

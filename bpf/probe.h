@@ -39,10 +39,13 @@ enum record_type {
 	RECORD_SOCKET_NAME = 13,
 	RECORD_SOCKET_COUNTS = 14,
 	RECORD_LEVEL = 15,
+	RECORD_TUNNEL_PACKET = 20,
+	RECORD_NETWORK_EVENT = 21,
 	RECORD_TICK = 30,
 
 	/* Only between the kernel side and the user side, never sent. */
 	RECORD_PROCESS_SEEN = 0x100,
+	RECORD_DROP_SEEN = 0x101,
 };
 
 /* What the reader wants of a connection from now on. */
@@ -58,6 +61,21 @@ enum command_type { COMMAND_CONNECTION = 1 };
 enum role { ROLE_UNKNOWN = 0, ROLE_CLIENT = 1, ROLE_SERVER = 2 };
 enum direction { DIRECTION_SEND = 0, DIRECTION_RECEIVE = 1 };
 
+/* What carries another packet. */
+enum tunnel_type { TUNNEL_VXLAN = 1, TUNNEL_GENEVE = 2, TUNNEL_GRE = 3, TUNNEL_IPIP = 4, TUNNEL_ERSPAN = 5 };
+
+/* What happened to a TCP connection besides its bytes. */
+enum network_kind {
+	NETWORK_CONNECTED = 1,      /* value: ns since the connect */
+	NETWORK_RTT = 2,            /* value: smoothed round-trip time, us */
+	NETWORK_RETRANSMIT = 3,     /* seq, length */
+	NETWORK_RETRANSMIT_SYN = 4, /* the connect's own */
+	NETWORK_RESET_SENT = 5,
+	NETWORK_RESET_RECEIVED = 6,
+	NETWORK_ZERO_WINDOW = 7,    /* a packet said so; `ends.local` has no room */
+	NETWORK_DROP = 8,           /* the kernel dropped a packet; seq, length, reason, place */
+};
+
 enum loss_reason {
 	LOSS_RING_FULL = 0,     /* the ring had no room */
 	LOSS_PACKET_SHED = 1,   /* packets give way to system calls when the ring or the reader is behind */
@@ -67,7 +85,8 @@ enum loss_reason {
 	LOSS_SOCKET_FULL = 5,   /* the reader did not keep up */
 	LOSS_PAYLOAD_FAULT = 6, /* not lost: delivered without its payload, whose memory could not be read */
 	LOSS_BUDGET = 7,        /* capture has stepped down (RECORD_LEVEL) */
-	LOSS_REASONS = 8,
+	LOSS_PACKET_QUEUE = 8,  /* a packet socket's queue had no room */
+	LOSS_REASONS = 9,
 };
 
 struct record {
@@ -196,6 +215,39 @@ struct packet_record {
 	__u32 payload_length;
 };
 
+/* Of the packet around: its ends and what tells the tunnel from others of the same ends. */
+struct tunnel {
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 id;    /* VNI, key; 0 for none */
+	__u8 type;   /* enum tunnel_type */
+	__u8 family; /* 4 or 6 */
+	__u8 has_id;
+	__u8 padding;
+};
+
+/* A packet inside another one: `packet` is the inner one. Followed by payload_length bytes. */
+struct tunnel_packet_record {
+	struct packet_record packet;
+	struct tunnel tunnel;
+};
+
+/* Followed by reason and place, of a drop. */
+struct network_event_record {
+	struct record head;
+	__u64 time_ns;
+	__u64 value;
+	struct endpoints ends; /* a socket's own end first, or a packet's source */
+	__u32 netns;
+	__u32 interface_index; /* 0: none, or unknown */
+	__u32 seq;
+	__u32 length;
+	__u16 kind; /* enum network_kind */
+	__u8 reason_length;
+	__u8 place_length;
+	__u32 padding;
+};
+
 struct own_connection_record {
 	struct record head;
 	__u64 time_ns;
@@ -268,6 +320,14 @@ struct process_seen_record {
 	char name[16];
 	char executable[MAX_NAME];
 	char command_line[MAX_COMMAND_LINE];
+};
+
+/* The user side gives the reason its name. */
+struct drop_seen_record {
+	struct network_event_record event;
+	__u32 reason;
+	__u32 padding;
+	char place[MAX_NAME]; /* the kernel function */
 };
 
 /* head.type is COMMAND_CONNECTION. */

@@ -23,6 +23,9 @@ enum sys_tier { SYS_AUTO, SYS_SOCK, SYS_SYSCALL };
 /* What tells when a send began: tcp_sendmsg_locked, sys_enter, the first packet. */
 enum send_start { START_AUTO, START_LOCKED, START_ENTER, START_PACKET };
 
+/* AUTO: tracepoints from kernel 6.12 on, else a packet socket in each namespace. */
+enum net_tier { NET_AUTO, NET_TRACEPOINT, NET_PACKET_SOCKET };
+
 struct settings {
 	int fd;
 	uint32_t max_payload;
@@ -35,6 +38,7 @@ struct settings {
 	struct budget_limits budget;
 	enum sys_tier sys_tier;
 	enum send_start send_start;
+	enum net_tier net_tier;
 	bool has_net;
 	bool has_unix;
 };

@@ -7,6 +7,7 @@
 #include "filter.bpf.h"
 #include "io-uring.bpf.h"
 #include "own.bpf.h"
+#include "network.bpf.h"
 #include "payload.bpf.h"
 #include "process.bpf.h"
 
@@ -261,6 +262,7 @@ static __always_inline void emit_data(struct socket_scratch *out, struct sock *s
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 size = clamp(payload, MAX_PAYLOAD) + sizeof(out->record);
 
+	tell_rtt(sk, state, &out->record.ends);
 	if (is_unix(&out->record.ends) && !state->is_named)
 		state->is_named = tell_name((struct unix_sock *)sk, state->cookie, out->record.direction);
 	out->record.head.length = size;
@@ -646,12 +648,16 @@ static __always_inline void on_state_change(struct sock *sk, int old_state, int 
 		bpf_map_update_elem(&listeners, &listener, &yes, BPF_ANY);
 	} else if (new_state == TCP_SYN_SENT) {
 		state = state_of(sk, &ends, ROLE_CLIENT);
-		if (state)
+		if (state) {
 			is_own_socket(sk, state, &ends, true);
+			state->connect_ns = bpf_ktime_get_ns();
+		}
 	} else if (new_state == TCP_ESTABLISHED) {
 		state = state_of(sk, &ends, old_state == TCP_SYN_SENT ? ROLE_CLIENT : ROLE_SERVER);
 		if (state && is_own_socket(sk, state, &ends, false))
 			remember_own(sk, state, &ends);
+		else if (state)
+			tell_connected(sk, state, &ends);
 		note_first_seq(sk, state);
 	}
 }

@@ -107,7 +107,7 @@ export function createConversation(options: ConversationOptions): Conversation {
   }
 
   function touch(message: OpenMessage): void {
-    message.lastNs = mark.timeNs
+    if (mark.timeNs > message.lastNs) message.lastNs = mark.timeNs // packets may come out of order
     message.lastTid = mark.tid
     message.lastSwitches = mark.switches
     message.lastServerSwitches = mark.serverSwitches

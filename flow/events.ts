@@ -21,6 +21,7 @@ export type CaptureEvent =
   | TickEvent
   | SocketCountsEvent
   | LevelEvent
+  | NetworkEvent
 
 export interface Endpoint {
   readonly address: string
@@ -156,6 +157,52 @@ export interface PacketEvent {
   /** L4 payload bytes of the packet. */
   readonly length: number
   readonly payload: Uint8Array
+  /** The packet around it, where it went through a tunnel here: all else is of the inner one. */
+  readonly tunnel?: Tunnel
+}
+
+export interface Tunnel {
+  readonly type: 'vxlan' | 'geneve' | 'gre' | 'ipip' | 'erspan'
+  /** VNI, GRE key or ERSPAN session. */
+  readonly id: number | undefined
+  /** Addresses of the tunnel's ends, as in the outer packet. */
+  readonly source: string
+  readonly destination: string
+}
+
+/** What happened to a connection besides its bytes. */
+export interface NetworkEvent {
+  readonly type: 'network'
+  /**
+   * `connected`: by a client; `value` is how long it took (ns). `rtt`: the kernel's smoothed round-trip time has become
+   * `value` (µs). `retransmit`: `length` bytes from `seq` on were sent again. `retransmit_syn`: a connect was. `reset_sent`,
+   * `reset_received`: at a socket. `zero_window`: a packet at an interface says that its source has no room. `drop`: the
+   * kernel dropped a packet, `length` bytes from `seq` on, in the function `place`, for `reason`
+   * (enum skb_drop_reason without its prefix).
+   */
+  readonly kind:
+    | 'connected'
+    | 'rtt'
+    | 'retransmit'
+    | 'retransmit_syn'
+    | 'reset_sent'
+    | 'reset_received'
+    | 'zero_window'
+    | 'drop'
+  readonly timeNs: bigint
+  readonly transport: Transport
+  /** 0: unknown. */
+  readonly netns: number
+  /** 0: none, or unknown. */
+  readonly interfaceIndex: number
+  /** The socket's own end, or the packet's source. */
+  readonly source: Endpoint
+  readonly destination: Endpoint
+  readonly seq: number
+  readonly length: number
+  readonly value: bigint
+  readonly reason: string
+  readonly place: string
 }
 
 /** A connection of which one end is Fullspan itself: not traced; tells which process sends the spans that arrive on it. */

@@ -9,7 +9,7 @@ import type {
 import { createBoundedMap } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
 import type { Surroundings } from './observation-point.ts'
-import { serviceNameOf } from './service-name.ts'
+import { containerIdOf, podUidOf, serviceNameOf } from './service-name.ts'
 import type { ServiceNameRule } from './service-name.ts'
 
 /** What capture has said of the machine: the host, its processes, namespaces and interfaces. */
@@ -28,6 +28,8 @@ export interface Facts extends Surroundings {
   addSocket(netns: number, transport: Transport, local: Endpoint, remote: Endpoint): void
   /** The one service whose processes have sockets in that namespace; '' when there are several, none, or it is the host's. */
   serviceOf(netns: number): string
+  /** The one pod, container or program that the namespace belongs to; '' when there are several, none, or it is the host's. */
+  ownerOf(netns: number): string
 }
 
 /** Interfaces that went are still wanted for exchanges that were just seen on them. */
@@ -40,7 +42,10 @@ export function createFacts(limits: FlowLimits, rules?: readonly ServiceNameRule
   const namespaces = new Map<number, Map<number, InterfaceEvent>>()
   const gone: InterfaceEvent[] = []
   const services = new Map<number, Services>()
+  const owners = new Map<number, Services>()
   const sockets = createBoundedMap<string, true>(limits.maximumAddresses)
+  const remotes = createBoundedMap<string, Endpoint>(limits.maximumAddresses)
+  const socketsHere = createBoundedMap<string, true>(limits.maximumAddresses)
   const namespacesWithSockets = new Set<number>()
 
   function forget(event: InterfaceEvent): void {
@@ -50,6 +55,7 @@ export function createFacts(limits: FlowLimits, rules?: readonly ServiceNameRule
     if (interfaces.size > 0) return
     namespaces.delete(event.netns)
     services.delete(event.netns)
+    owners.delete(event.netns)
     namespacesWithSockets.delete(event.netns)
   }
 
@@ -64,13 +70,14 @@ export function createFacts(limits: FlowLimits, rules?: readonly ServiceNameRule
       if (processes.get(event.pid)?.startTimeNs === event.startTimeNs) return
       processes.set(event.pid, event)
       servedPorts.delete(event.pid)
-      let known = services.get(event.netns)
-      if (known === undefined) services.set(event.netns, (known = createServices()))
-      known.add(serviceNameOf(event, rules))
+      servicesIn(services, event.netns).add(serviceNameOf(event, rules))
+      servicesIn(owners, event.netns).add(ownerNameOf(event))
     },
     endProcess(pid) {
       const process = processes.get(pid)
-      if (process !== undefined) services.get(process.netns)?.remove(serviceNameOf(process, rules))
+      if (process === undefined) return
+      services.get(process.netns)?.remove(serviceNameOf(process, rules))
+      owners.get(process.netns)?.remove(ownerNameOf(process))
     },
     process: pid => processes.get(pid),
     serves(pid, port) {
@@ -103,7 +110,11 @@ export function createFacts(limits: FlowLimits, rules?: readonly ServiceNameRule
     addSocket(netns, transport, local, remote) {
       namespacesWithSockets.add(netns)
       sockets.set(socketKey(netns, transport, local, remote), true)
+      socketsHere.set(socketKey(0, transport, local, remote), true)
+      remotes.set(endKey(netns, transport, local), remote)
     },
+    remoteOf: (netns, transport, local) => remotes.get(endKey(netns, transport, local)),
+    isHere: (transport, local, remote) => socketsHere.get(socketKey(0, transport, local, remote)) === true,
     hasSocket(netns, transport, local, remote) {
       if (!namespacesWithSockets.has(netns)) return undefined
       if (sockets.get(socketKey(netns, transport, local, remote)) === true) return true
@@ -116,10 +127,27 @@ export function createFacts(limits: FlowLimits, rules?: readonly ServiceNameRule
     serviceOf(netns) {
       return netns === host?.netns ? '' : (services.get(netns)?.only() ?? '')
     },
+    ownerOf(netns) {
+      return netns === host?.netns ? '' : (owners.get(netns)?.only() ?? '')
+    },
   }
 }
 
-/** Services of one namespace, by how many of their processes live. */
+function servicesIn(namespaces: Map<number, Services>, netns: number): Services {
+  let known = namespaces.get(netns)
+  if (known === undefined) namespaces.set(netns, (known = createServices()))
+  return known
+}
+
+/** A pod's containers share its namespace, a container's programs its. */
+function ownerNameOf(process: ProcessEvent): string {
+  const pod = podUidOf(process.cgroup)
+  if (pod !== '') return `pod ${pod}`
+  const container = containerIdOf(process.cgroup)
+  return container === '' ? serviceNameOf(process) : `container ${container}`
+}
+
+/** Names of one namespace, by how many of their processes live. */
 interface Services {
   add(name: string): void
   remove(name: string): void
@@ -150,4 +178,8 @@ const wildcards = ['0.0.0.0', '::']
 
 function socketKey(netns: number, transport: Transport, local: Endpoint, remote: Endpoint): string {
   return `${netns} ${transport} ${local.address} ${local.port} ${remote.address} ${remote.port}`
+}
+
+function endKey(netns: number, transport: Transport, local: Endpoint): string {
+  return `${netns} ${transport} ${local.address} ${local.port}`
 }

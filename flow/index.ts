@@ -6,6 +6,8 @@ import type { Advice, CaptureEvent } from './events.ts'
 import { createFacts } from './facts.ts'
 import { defaultLimits, settleNs } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
+import { createNetworkStory } from './network-story.ts'
+import type { Story } from './network-story.ts'
 import { createPaths } from './paths.ts'
 import type { Path } from './paths.ts'
 import { createResources } from './resources.ts'
@@ -56,8 +58,15 @@ export function createFlow(options: FlowOptions = {}): Flow {
   const clock = createClockMap()
   const facts = createFacts(limits, options.serviceNames)
   const threads = createThreads(limits.maximumThreads)
-  const spans = createSpanMaker({ facts, clock, threads, resources: createResources(facts, clock) })
-  const settling: { readonly exchange: SeenExchange; readonly path: Path; readonly dueNs: bigint }[] = []
+  const story = createNetworkStory(limits, stats)
+  const spans = createSpanMaker({ facts, clock, threads, story, resources: createResources(facts, clock) })
+  const settling: {
+    readonly exchange: SeenExchange
+    readonly path: Path
+    /** As it was when the exchange ended: what is told later than that depends on how fast it is told. */
+    readonly story: Story
+    readonly dueNs: bigint
+  }[] = []
   let settled = 0
   let finished: FinishedSpan[] = []
   let nowNs = 0n
@@ -87,7 +96,7 @@ export function createFlow(options: FlowOptions = {}): Flow {
     stats,
     protocols,
     onExchange(exchange, path) {
-      settling.push({ exchange, path, dueNs: nowNs + settleNs })
+      settling.push({ exchange, path, story: spans.storyOf(exchange, path), dueNs: nowNs + settleNs })
     },
   })
 
@@ -102,8 +111,8 @@ export function createFlow(options: FlowOptions = {}): Flow {
   /** NET exchanges become spans a little later: facts about their surroundings may come right behind them. */
   function settle(isAll: boolean): void {
     while (settled < settling.length && (isAll || settling[settled]!.dueNs <= nowNs)) {
-      const { exchange, path } = settling[settled++]!
-      emit(spans.ofPath(exchange, path), 'netSpans')
+      const { exchange, path, story } = settling[settled++]!
+      emit(spans.ofPath(exchange, path, story), 'netSpans')
     }
     if (settled < 1024 && settled < settling.length) return
     settling.splice(0, settled)
@@ -153,6 +162,9 @@ export function createFlow(options: FlowOptions = {}): Flow {
         break
       case 'tick':
         break // time has passed: that was all
+      case 'network':
+        story.add(event)
+        break
       case 'level':
         stats.level = event.level
         break

@@ -12,6 +12,8 @@ export interface FlowLimits {
   /** Out-of-order packets that wait for one that is missing, per connection. */
   readonly maximumWaitingPackets: number
   readonly maximumWaitingBytes: number
+  /** Retransmissions, drops, resets and the like that are remembered for the exchanges they belong to. */
+  readonly maximumNetworkEvents: number
 }
 
 export const defaultLimits: FlowLimits = {
@@ -23,6 +25,7 @@ export const defaultLimits: FlowLimits = {
   maximumOwnConnections: 4096,
   maximumWaitingPackets: 64,
   maximumWaitingBytes: 256 * 1024,
+  maximumNetworkEvents: 4096,
 }
 
 /** After so much silence a response without a known end is over. */

@@ -1,7 +1,7 @@
 import type { Protocol } from '../protocols/protocol.ts'
 import { createConversation } from './conversation.ts'
 import type { Conversation, Direction, SeenExchange } from './conversation.ts'
-import type { Endpoint, OwnConnectionEvent, PacketEvent } from './events.ts'
+import type { Endpoint, OwnConnectionEvent, PacketEvent, Tunnel } from './events.ts'
 import { createBoundedMap, idleNs, quietNs } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
 import { packetMark } from './message.ts'
@@ -15,6 +15,8 @@ export interface Path {
   readonly interfaceIndex: number
   readonly transport: 'tcp' | 'udp'
   readonly ends: readonly [Endpoint, Endpoint]
+  /** Around its packets here; its source is on the side of `ends[0]`. */
+  readonly tunnel: Tunnel | undefined
 }
 
 interface OpenPath extends Path {
@@ -70,7 +72,7 @@ export function createPaths(options: PathsOptions): Paths {
       stats.eventsIgnored.own_connection++
       return
     }
-    const key = `${event.netns} ${event.interfaceIndex} ${event.transport} ${ends}`
+    const key = `${event.netns} ${event.interfaceIndex} ${event.transport} ${ends}${tunnelKey(event.tunnel)}`
     let path = paths.get(key)
     if (path === undefined) {
       path = openPath(event, isFirst)
@@ -127,6 +129,7 @@ export function createPaths(options: PathsOptions): Paths {
       interfaceIndex,
       transport,
       ends: isFirst ? [source, destination] : [destination, source],
+      tunnel: event.tunnel && (isFirst ? event.tunnel : turned(event.tunnel)),
       conversation: converse(),
       reassembly: undefined,
       ways: [undefined, undefined],
@@ -198,4 +201,13 @@ export function createPaths(options: PathsOptions): Paths {
       return paths.size
     },
   }
+}
+
+function turned(tunnel: Tunnel): Tunnel {
+  return { ...tunnel, source: tunnel.destination, destination: tunnel.source }
+}
+
+/** One interface may carry the same addresses in several tunnels. */
+function tunnelKey(tunnel: Tunnel | undefined): string {
+  return tunnel === undefined ? '' : ` ${tunnel.type} ${tunnel.id ?? ''}`
 }

@@ -10,12 +10,14 @@ import type { Endpoint, Transport } from './events.ts'
 import type { Facts } from './facts.ts'
 import { messageIdOf, spanIdOf, spanPlaceOf, traceIdOf, traceKeyOf } from './ids.ts'
 import { startHashOf } from './message.ts'
-import { observationPoint } from './observation-point.ts'
+import type { NetworkStory, Sight, Story } from './network-story.ts'
+import { interfacePlace, observationPoint } from './observation-point.ts'
 import type { Path } from './paths.ts'
 import type { Resources } from './resources.ts'
 import type { MixedHash } from './mixed-hash.ts'
 import type { SocketStream } from './sockets.ts'
 import { createTemplate, type SpanTemplate } from './span-template.ts'
+import { storyAttributes, storyEvents } from './story-attributes.ts'
 import type { ThreadState, Threads } from './threads.ts'
 
 type Attribute = readonly [name: string, value: AttributeValue]
@@ -30,7 +32,9 @@ export interface FinishedSpan {
 export interface SpanMaker {
   /** undefined: no clock reading has come yet. */
   ofSocket(exchange: SeenExchange, stream: SocketStream): FinishedSpan | undefined
-  ofPath(exchange: SeenExchange, path: Path): FinishedSpan | undefined
+  /** What happened to it, as far as was told until now. */
+  storyOf(exchange: SeenExchange, path: Path): Story
+  ofPath(exchange: SeenExchange, path: Path, story: Story): FinishedSpan | undefined
   /** From which spans of the same exchange, taking place again, can be made. */
   templateOf(finished: FinishedSpan, exchange: SeenExchange, stream: SocketStream): SpanTemplate | undefined
   /** Its process has no other facts since. */
@@ -42,8 +46,10 @@ export function createSpanMaker(context: {
   readonly clock: ClockMap
   readonly resources: Resources
   readonly threads: Threads
+  readonly story: NetworkStory
 }): SpanMaker {
   const { facts, clock, resources, threads } = context
+  const watches = new WeakMap<SpanTemplate, { readonly version: () => number; readonly made: number }>()
   const scopes = { sys: createScope('fullspan/sys'), net: createScope('fullspan/net') }
   const bootId = (): string => facts.host?.bootId ?? ''
 
@@ -55,6 +61,8 @@ export function createSpanMaker(context: {
       readonly kind: SpanKind
       readonly countsAsServer: boolean
       readonly attributes: readonly Attribute[]
+      readonly story: Story
+      readonly isAtSocket: boolean
     },
   ): Span | undefined {
     const offset = clock.offsetAt(exchange.request.firstNs)
@@ -72,9 +80,11 @@ export function createSpanMaker(context: {
       attributes: [
         ...seen.attributes,
         ...Object.entries(exchange.attributes),
+        ...storyAttributes(seen.story, seen.isAtSocket),
         ...exchangeAttributes(exchange, seen.transport, clock),
         ...(isError ? [[names.errorType, error.type] as const] : []),
       ],
+      events: storyEvents(seen.story, exchange, { offset, interfaceAt: facts.interfaceAt }),
       ...(isError && { status: { code: statusCode.error, message: error.message } }),
     })
   }
@@ -92,14 +102,28 @@ export function createSpanMaker(context: {
     const { transport } = stream
     // a Unix socket has no number that another exchange would not have: its trace id is made of the span's
     if (transport !== 'tcp') return undefined
-    return createTemplate(finished, exchange, {
+    // what happened to this one will not happen to the next
+    if (finished.span.events.length > 0) return undefined
+    const template = createTemplate(finished, exchange, {
       place: placeOf(exchange, stream),
       traceKey: traceKeyOf(exchange, transport, ''),
     })
+    if (template !== undefined) {
+      const version = context.story.watch(sightOf(exchange, stream))
+      watches.set(template, { version, made: version() })
+    }
+    return template
+  }
+
+  function sightOf(exchange: SeenExchange, { netns, local, remote }: SocketStream): Sight {
+    const isServer = exchange.requestDirection === 1
+    const [client, server] = isServer ? [remote, local] : [local, remote]
+    return { netns, client, server, interfaceIndex: undefined, side: isServer ? 'server' : 'client' }
   }
 
   function isCurrent(template: SpanTemplate, pid: number): boolean {
-    return resources.ofProcess(pid) === template.finished.resource
+    const watch = watches.get(template)
+    return watch?.version() === watch?.made && resources.ofProcess(pid) === template.finished.resource
   }
 
   function ofSocket(exchange: SeenExchange, stream: SocketStream): FinishedSpan | undefined {
@@ -114,6 +138,8 @@ export function createSpanMaker(context: {
       transport: stream.transport,
       kind: isServer ? spanKind.server : spanKind.client,
       countsAsServer: isServer,
+      story: context.story.of(exchange, sightOf(exchange, stream)),
+      isAtSocket: true,
       attributes: [
         [names.layer, 'sys'],
         [names.observationPoint, isServer ? 's-p' : 'c-p'],
@@ -148,31 +174,43 @@ export function createSpanMaker(context: {
     ]
   }
 
-  function ofPath(exchange: SeenExchange, path: Path): FinishedSpan | undefined {
+  function storyOf(exchange: SeenExchange, path: Path): Story {
+    const [client, server] = clientFirst(exchange, path.ends)
+    const { netns, interfaceIndex } = path
+    return context.story.of(exchange, { netns, interfaceIndex, client, server, side: undefined })
+  }
+
+  function ofPath(exchange: SeenExchange, path: Path, story: Story): FinishedSpan | undefined {
     const { request } = exchange
-    const { netns, interfaceIndex, transport } = path
-    const [client, server] = exchange.requestDirection === 0 ? path.ends : [path.ends[1], path.ends[0]]
-    const point = observationPoint({ netns, interfaceIndex, transport, client, server }, facts)
-    const seenAt = facts.interfaceAt(netns, interfaceIndex)
+    const { netns, interfaceIndex, transport, tunnel } = path
+    const [client, server] = clientFirst(exchange, path.ends)
+    const isTunnelled = tunnel !== undefined
+    const seenAt = { netns, interfaceIndex, transport, client, server, isTunnelled }
+    const { point, originalDestination } = observationPoint(seenAt, facts)
     const connection = `${bootId()}/${netns}/${endText(client)}>${endText(server)}`
+    const place = isTunnelled
+      ? [connection, interfaceIndex, tunnel.type, tunnel.id ?? '']
+      : [connection, interfaceIndex]
     const span = make(exchange, {
-      id: spanIdOf(
-        spanPlaceOf([connection, interfaceIndex], messageIdOf(exchange)),
-        request.seq,
-        request.firstNs,
-      ),
+      id: spanIdOf(spanPlaceOf(place, messageIdOf(exchange)), request.seq, request.firstNs),
       transport,
       kind: spanKind.internal,
       countsAsServer: point === 's' || point === 's-nd',
+      story,
+      isAtSocket: false,
       attributes: [
         [names.layer, 'net'],
         [names.observationPoint, point],
         [names.keyConnection, connection],
         [names.netns, netns],
+        ...ownerAttributes(netns),
         [names.interfaceIndex, interfaceIndex],
-        [names.interfaceName, seenAt?.name ?? ''],
-        [names.interfaceKind, seenAt?.kind ?? ''],
+        ...interfaceAttributes(netns, interfaceIndex),
         [names.ioDirection, request.isTransmit ? 'transmit' : 'receive'],
+        ...tunnelAttributes(exchange, path),
+        ...(originalDestination === undefined
+          ? []
+          : [[names.originalDestination, endText(originalDestination)] as const]),
         ...retransmissionAttributes(exchange),
         ...endAttributes(client, server),
       ],
@@ -180,7 +218,48 @@ export function createSpanMaker(context: {
     return span && { resource: resources.ofNamespace(netns), scope: scopes.net, span }
   }
 
-  return { ofSocket, ofPath, templateOf, isCurrent }
+  function ownerAttributes(netns: number): Attribute[] {
+    const owner = facts.ownerOf(netns)
+    return owner === '' ? [] : [[names.capturePoint, owner]]
+  }
+
+  function interfaceAttributes(netns: number, index: number): Attribute[] {
+    const seenAt = facts.interfaceAt(netns, index)
+    const attributes: Attribute[] = [
+      [names.interfaceName, seenAt?.name ?? ''],
+      [names.interfaceKind, seenAt?.kind ?? ''],
+    ]
+    if (seenAt === undefined) return attributes
+    const peer = facts.interfaceAt(seenAt.peerNetns, seenAt.peerIndex)
+    const master = facts.interfaceAt(netns, seenAt.masterIndex)
+    attributes.push([names.interfacePlace, interfacePlace(seenAt, master)])
+    if (master !== undefined) attributes.push([names.interfaceMaster, master.name])
+    if (seenAt.kind === 'veth' && peer !== undefined) {
+      attributes.push([names.interfacePeer, `${peer.name} in ${peer.netns}`])
+    }
+    return attributes
+  }
+
+  return { ofSocket, storyOf, ofPath, templateOf, isCurrent }
+}
+
+function clientFirst(
+  { requestDirection }: SeenExchange,
+  [one, other]: readonly [Endpoint, Endpoint],
+): readonly [client: Endpoint, server: Endpoint] {
+  return requestDirection === 0 ? [one, other] : [other, one]
+}
+
+function tunnelAttributes({ requestDirection }: SeenExchange, { tunnel }: Path): Attribute[] {
+  if (tunnel === undefined) return []
+  const { type, id, source, destination } = tunnel
+  const [client, server] = requestDirection === 0 ? [source, destination] : [destination, source]
+  return [
+    [names.tunnelType, type],
+    ...(id === undefined ? [] : [[names.tunnelId, id] as const]),
+    [names.tunnelClientAddress, client],
+    [names.tunnelServerAddress, server],
+  ]
 }
 
 function retransmissionAttributes({ retransmissions }: SeenExchange): Attribute[] {

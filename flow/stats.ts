@@ -15,6 +15,8 @@ export interface FlowStats {
   /** Given up because of a limit. */
   socketsEvicted: number
   pathsEvicted: number
+  /** Retransmissions, drops and the like, of before the latest `maximumNetworkEvents`. */
+  networkEventsForgotten: number
   /** Bytes on connections that speak no protocol known here. */
   unknownBytes: number
   retransmissions: number
@@ -39,6 +41,7 @@ export function createStats(): FlowStats {
     paths: 0,
     socketsEvicted: 0,
     pathsEvicted: 0,
+    networkEventsForgotten: 0,
     unknownBytes: 0,
     retransmissions: 0,
     repeats: 0,

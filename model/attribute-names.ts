@@ -137,6 +137,66 @@ export const attributeNames = {
     'fullspan.network.retransmissions',
     'How many packets of the exchange were seen again at this interface.',
   ],
+  zeroWindows: [
+    'fullspan.network.zero_windows',
+    'How often an end said that it has no room (a window of zero) during the exchange.',
+  ],
+  resets: [
+    'fullspan.network.resets',
+    'Resets that the kernel sent or received on the connection during the exchange.',
+  ],
+  drops: [
+    'fullspan.network.drops',
+    'Packets of the exchange that the kernel of this machine dropped; each is an event with reason and place.',
+  ],
+  dropReason: [
+    'fullspan.network.drop.reason',
+    'Event: why a packet was dropped, by the names of the kernel (enum skb_drop_reason): `NETFILTER_DROP`, ….',
+  ],
+  dropFunction: ['fullspan.network.drop.function', 'Event: kernel function that dropped the packet.'],
+  tcpSeq: ['fullspan.network.tcp.seq', 'Event: TCP sequence number of the first byte that it is about.'],
+  tcpLength: ['fullspan.network.tcp.length', 'Event: how many bytes it is about.'],
+  connectDuration: [
+    'fullspan.network.connect.duration',
+    "ns from the connect to its success; on the connection's first exchange.",
+  ],
+  rtt: [
+    'fullspan.network.rtt',
+    "The connection's smoothed round-trip time, µs, by the kernel's measure of this end.",
+  ],
+  tunnelType: [
+    'fullspan.network.tunnel.type',
+    'NET: `vxlan`, `geneve`, `gre`, `ipip` or `erspan`, where the packets went inside others through the interface.',
+  ],
+  tunnelId: ['fullspan.network.tunnel.id', "NET: the tunnel's VNI, key or session."],
+  tunnelClientAddress: [
+    'fullspan.network.tunnel.client.address',
+    "NET: address of the tunnel's end on the client's side.",
+  ],
+  tunnelServerAddress: [
+    'fullspan.network.tunnel.server.address',
+    "NET: address of the tunnel's end on the server's side.",
+  ],
+  originalDestination: [
+    'fullspan.network.original_destination',
+    'NET: where the client meant to go, address and port, when a rule of this namespace sent it to a proxy here (a sidecar).',
+  ],
+  interfacePlace: [
+    'fullspan.network.interface.place',
+    'What the interface is part of: `physical`, `loopback`, `veth`, `bridge`, `bridge port`, `tunnel`, `ovs port`, `virtual`.',
+  ],
+  interfaceMaster: [
+    'fullspan.network.interface.master',
+    'Name of the bridge or bond that the interface is a port of.',
+  ],
+  interfacePeer: [
+    'fullspan.network.interface.peer',
+    'Name of the other end of a veth pair, with the namespace that it is in: `eth0 in 4026532301`.',
+  ],
+  capturePoint: [
+    'fullspan.network.namespace.owner',
+    "NET: the program, container or pod that the interface's namespace belongs to, where it is one: `redis-server`, `container 4f…`, `pod 1b…`.",
+  ],
   interfaceName: ['network.interface.name', 'Name of the interface in its namespace.'],
   ioDirection: [
     'network.io.direction',

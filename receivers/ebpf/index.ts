@@ -47,6 +47,7 @@ export default defineReceiver({
             hasNet: config.net,
             hasUnix: config.unix,
             sysTier: config.sys_tier,
+            netTier: config.net_tier,
             sendStart: config.send_start,
             filter: filterOf(config.filter, config.network_namespaces),
             budget: {

@@ -24,6 +24,8 @@ export const recordType = {
   socket_name: 13,
   socket_counts: 14,
   level: 15,
+  tunnel_packet: 20,
+  network_event: 21,
   tick: 30,
 } as const
 
@@ -37,6 +39,7 @@ export const lossReasons = [
   'socket_full',
   'payload_fault',
   'budget',
+  'packet_queue',
 ] as const
 
 export const record = { size: 8, length: 0, type: 4, version: 6 } as const
@@ -128,8 +131,8 @@ export const packetRecord = {
 
 export const ownConnectionRecord = { size: 64, time_ns: 8, ends: 16, pid: 56, netns: 60 } as const
 
-/** Recordings of before the budget have a reason less, and 8 bytes. */
-export const lossRecord = { size: 88, time_ns: 8, seen: 16, lost: 24 } as const
+/** Older recordings have fewer reasons, of 8 bytes each. */
+export const lossRecord = { size: 96, time_ns: 8, seen: 16, lost: 24 } as const
 export const shortestLossRecord = 80
 
 export const tickRecord = { size: 16, time_ns: 8 } as const
@@ -170,3 +173,36 @@ export const mode = { whole: 0, heads: 1, counts: 2 } as const
 /** What the reader asks for; `type` in its head is this. */
 export const connectionCommandType = 1
 export const connectionCommand = { size: 24, cookie: 8, mode: 16, allowance: 20 } as const
+
+/** Of a tunnelled packet, behind its packetRecord. */
+export const tunnel = { size: 40, local: 0, remote: 16, id: 32, type: 36, family: 37, has_id: 38 } as const
+export const tunnelPacketRecord = { size: 120, packet: 0, tunnel: 80 } as const
+
+/** `enum tunnel_type`, from 1 on. */
+export const tunnelTypes = ['vxlan', 'geneve', 'gre', 'ipip', 'erspan'] as const
+
+export const networkEventRecord = {
+  size: 88,
+  time_ns: 8,
+  value: 16,
+  ends: 24,
+  netns: 64,
+  interface_index: 68,
+  seq: 72,
+  length: 76,
+  kind: 80,
+  reason_length: 82,
+  place_length: 83,
+} as const
+
+/** `enum network_kind`, from 1 on. */
+export const networkKinds = [
+  'connected',
+  'rtt',
+  'retransmit',
+  'retransmit_syn',
+  'reset_sent',
+  'reset_received',
+  'zero_window',
+  'drop',
+] as const

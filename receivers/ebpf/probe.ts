@@ -29,6 +29,8 @@ export interface ProbeOptions {
   readonly hasUnix?: boolean
   /** How system calls are seen: `sock` takes kernel 6.3, `syscall` does on older ones. Default: the best there is. */
   readonly sysTier?: 'auto' | 'sock' | 'syscall'
+  /** How packets are seen: `tracepoint` takes kernel 6.12, `packet_socket` does on older ones. Default: the best there is. */
+  readonly netTier?: 'auto' | 'tracepoint' | 'packet_socket'
   /** What tells when a send began: `locked` takes kernel 6.16. Default: the best there is. */
   readonly sendStart?: 'auto' | 'locked' | 'enter' | 'packet'
   readonly filter?: ProbeFilter | undefined
@@ -177,6 +179,7 @@ const spawnProbe = (options: ProbeOptions): ChildProcess => {
     ...(options.hasNet ? [] : ['--no-net']),
     ...(options.hasUnix === false ? ['--no-unix'] : []),
     ...(options.sysTier === undefined ? [] : ['--sys-tier', options.sysTier]),
+    ...(options.netTier === undefined ? [] : ['--net-tier', options.netTier]),
     ...(options.sendStart === undefined ? [] : ['--send-start', options.sendStart]),
     ...filterArguments(options.filter),
     ...budgetArguments(options.budget),

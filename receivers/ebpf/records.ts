@@ -1,4 +1,4 @@
-import type { CaptureEvent, Endpoint, SocketDataEvent, Transport } from '../../flow/events.ts'
+import type { CaptureEvent, Endpoint, PacketEvent, SocketDataEvent, Transport } from '../../flow/events.ts'
 import { ipv4Text, ipv6Text } from './addresses.ts'
 import { brokenStream } from './errors.ts'
 import * as layout from './layout.ts'
@@ -224,7 +224,7 @@ const decodeSocketClose: Decode = bytes => ({
   ordinal: bytes.readUInt32LE(layout.socketCloseRecord.ordinal),
 })
 
-const decodePacket: Decode = bytes => {
+const readPacket = (bytes: Buffer, payloadAt: number): PacketEvent => {
   const at = layout.packetRecord
   return {
     type: 'packet',
@@ -237,7 +237,49 @@ const decodePacket: Decode = bytes => {
     destination: readRemote(bytes, at.ends),
     seq: bytes.readUInt32LE(at.seq),
     length: bytes.readUInt32LE(at.moved),
-    payload: readPayload(bytes, at.size, bytes.readUInt32LE(at.payload_length)),
+    payload: readPayload(bytes, payloadAt, bytes.readUInt32LE(at.payload_length)),
+  }
+}
+
+const decodePacket: Decode = bytes => readPacket(bytes, layout.packetRecord.size)
+
+const decodeTunnelPacket: Decode = bytes => {
+  const packet = readPacket(bytes, layout.tunnelPacketRecord.size)
+  const tunnel = bytes.subarray(layout.tunnelPacketRecord.tunnel, layout.tunnelPacketRecord.size)
+  const at = layout.tunnel
+  const type = layout.tunnelTypes[tunnel[at.type]! - 1]
+  if (type === undefined) throw brokenStream(`a packet in a tunnel of type ${tunnel[at.type]!}`)
+  const family = tunnel[at.family]!
+  return {
+    ...packet,
+    tunnel: {
+      type,
+      id: tunnel[at.has_id] === 0 ? undefined : tunnel.readUInt32LE(at.id),
+      source: readAddress(tunnel, at.local, family),
+      destination: readAddress(tunnel, at.remote, family),
+    },
+  }
+}
+
+const decodeNetworkEvent: Decode = bytes => {
+  const at = layout.networkEventRecord
+  const kind = layout.networkKinds[bytes.readUInt16LE(at.kind) - 1]
+  if (kind === undefined) throw brokenStream(`a network event of kind ${bytes.readUInt16LE(at.kind)}`)
+  const [reason, place] = readTexts(bytes, at.size, [bytes[at.reason_length]!, bytes[at.place_length]!])
+  return {
+    type: 'network',
+    kind,
+    timeNs: bytes.readBigUInt64LE(at.time_ns),
+    transport: readTransport(bytes, at.ends),
+    netns: bytes.readUInt32LE(at.netns),
+    interfaceIndex: bytes.readUInt32LE(at.interface_index),
+    source: readLocal(bytes, at.ends),
+    destination: readRemote(bytes, at.ends),
+    seq: bytes.readUInt32LE(at.seq),
+    length: bytes.readUInt32LE(at.length),
+    value: bytes.readBigUInt64LE(at.value),
+    reason: reason!,
+    place: place!,
   }
 }
 
@@ -315,6 +357,8 @@ const decoders = new Map<number, { readonly size: number; readonly decode: Decod
   [layout.recordType.socket_data, { size: layout.socketDataRecord.size, decode: decodeSocketData }],
   [layout.recordType.socket_close, { size: layout.socketCloseRecord.size, decode: decodeSocketClose }],
   [layout.recordType.packet, { size: layout.packetRecord.size, decode: decodePacket }],
+  [layout.recordType.tunnel_packet, { size: layout.tunnelPacketRecord.size, decode: decodeTunnelPacket }],
+  [layout.recordType.network_event, { size: layout.networkEventRecord.size, decode: decodeNetworkEvent }],
   [layout.recordType.own_connection, { size: layout.ownConnectionRecord.size, decode: decodeOwnConnection }],
   [layout.recordType.loss, { size: layout.shortestLossRecord, decode: decodeLoss }],
   [layout.recordType.socket_counts, { size: layout.socketCountsRecord.size, decode: decodeSocketCounts }],

@@ -100,6 +100,13 @@ export const schema = {
       description:
         'How system calls are seen: `sock` takes kernel 6.3; `syscall` works before it, costs every system call something, and does not see io_uring. `auto`: the best that the kernel has.',
     },
+    net_tier: {
+      type: 'string',
+      enum: ['auto', 'tracepoint', 'packet_socket'],
+      default: 'auto',
+      description:
+        'How packets are seen: `tracepoint` takes kernel 6.12; `packet_socket` opens one in every network namespace, copies every packet to the probe, and keeps CAP_NET_RAW and CAP_NET_ADMIN. `auto`: the best that the kernel has.',
+    },
     send_start: {
       type: 'string',
       enum: ['auto', 'locked', 'enter', 'packet'],

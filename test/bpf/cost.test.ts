@@ -25,6 +25,7 @@ const counted = new Set<CaptureEvent['type']>([
   'socket_close',
   'socket_counts',
   'packet',
+  'network',
   'own_connection',
   'process_exit',
 ])
@@ -318,7 +319,9 @@ time.sleep(0.05)
         event => event.type === 'socket_data' && event.length === 4000 && !event.payload.length,
       ),
     )
-    const served = spans.filter(span => span.text(names.observationPoint) === 's-p')
+    const served = spans.filter(
+      span => span.text(names.observationPoint) === 's-p' && span.number(names.serverPort) === port,
+    )
     t.same(
       served.map(span => span.text('url.path')),
       ['/0', '/1', '/2', '/3', '/4'],

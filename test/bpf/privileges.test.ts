@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { readFileSync, readdirSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import t from 'tap'
 import { checkout, isReceived, noCapture, python, startCapture } from '../helpers/live-capture.ts'
 import ebpf from '../../receivers/ebpf/index.ts'
@@ -88,6 +89,7 @@ const settings = {
   unix: false,
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
+  net_tier: 'auto',
   send_start: 'auto',
   budget: {},
   service_name: [],
@@ -106,7 +108,9 @@ os.execv(sys.argv[2], [sys.argv[2], '--activated', '--no-unix'])
 `
 
 t.test('the probe as a service: started by a connection, ended by its end', { skip }, async t => {
-  const path = join(t.testdir(), 'probe.sock')
+  const folder = mkdtempSync(join(tmpdir(), 'fullspan-')) // the path of a Unix socket is short
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'probe.sock')
   const args = ['-u', '-I', '-c', activatorCode, path, join(checkout, 'bpf/build/fullspan-probe')]
   const service = spawn('/usr/bin/python3', args, { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => service.kill('SIGKILL'))

@@ -648,7 +648,14 @@ for _ in range(20000):
     .flatMap(event => Object.entries(event.reasons))
     .filter(([reason]) => reason !== 'payload_fault')
     .reduce((sum, [, count]) => sum + count, 0)
-  const counted = new Set(['socket_data', 'socket_close', 'packet', 'own_connection', 'process_exit'])
+  const counted = new Set([
+    'socket_data',
+    'socket_close',
+    'packet',
+    'network',
+    'own_connection',
+    'process_exit',
+  ])
   const delivered = capture.events.filter(event => counted.has(event.type)).length
   t.equal(losses.at(-1)!.seen, BigInt(delivered + lost))
   t.ok(lost > 0, 'the ring was made too small on purpose')

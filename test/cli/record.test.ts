@@ -50,6 +50,7 @@ const defaults = {
   unix: false, // programs speak to these tests by Unix sockets
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
+  net_tier: 'auto',
   send_start: 'auto',
   budget: {},
   service_name: defaultServiceNameRules,

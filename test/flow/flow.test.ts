@@ -3,13 +3,13 @@ import { resolve } from 'node:path'
 import { lastValueFrom, toArray } from 'rxjs'
 import t from 'tap'
 import { createClockMap } from '../../flow/clock-map.ts'
-import type { CaptureEvent, ProcessEvent } from '../../flow/events.ts'
+import type { CaptureEvent, InterfaceEvent, NetworkEvent, ProcessEvent } from '../../flow/events.ts'
 import { addToHash, hashToHex, startHash } from '../../flow/hash.ts'
 import { createFlow } from '../../flow/index.ts'
 import type { FinishedSpan, FlowOptions } from '../../flow/index.ts'
-import { observationPoint } from '../../flow/observation-point.ts'
+import { interfacePlace, observationPoint } from '../../flow/observation-point.ts'
 import type { Surroundings } from '../../flow/observation-point.ts'
-import { containerIdOf, serviceNameOf } from '../../flow/service-name.ts'
+import { containerIdOf, podUidOf, serviceNameOf } from '../../flow/service-name.ts'
 import { names } from '../../model/attribute-names.ts'
 import { replay } from '../../receivers/ebpf/recording.ts'
 import { createCapture, endpoint, hostNetns } from '../helpers/capture.ts'
@@ -539,6 +539,8 @@ t.test('observation points by who owns which address, and who has the socket', t
     ownsAddress: (netns, address) => addresses[netns]?.includes(address) === true,
     hasSocket: (netns, _, local) =>
       seen.includes(netns) ? sockets.includes(`${netns} ${local.address}`) : undefined,
+    remoteOf: () => undefined,
+    isHere: () => false,
   })
   const at = (
     netns: number,
@@ -548,9 +550,16 @@ t.test('observation points by who owns which address, and who has the socket', t
     known: Surroundings,
   ): string =>
     observationPoint(
-      { netns, interfaceIndex, transport: 'tcp', client: endpoint(client), server: endpoint(server) },
+      {
+        netns,
+        interfaceIndex,
+        transport: 'tcp',
+        client: endpoint(client),
+        server: endpoint(server),
+        isTunnelled: false,
+      },
       known,
-    )
+    ).point
   const blind = surroundings([], [])
   t.equal(at(a, 2, '10.1.0.2:1', '10.2.0.2:80', blind), 'c')
   t.equal(at(router, 7, '10.1.0.2:1', '10.2.0.2:80', blind), 'c-nd')
@@ -568,6 +577,14 @@ t.test('observation points by who owns which address, and who has the socket', t
   t.equal(at(router, 8, '10.2.0.1:1', '10.2.0.2:80', all), 's-nd', 'nor for MASQUERADE')
   t.equal(at(router, 5, '10.2.0.1:1', '10.2.0.2:80', all), 'rest')
   t.equal(at(router, 7, '10.1.0.2:1', '10.9.9.9:80', all), 's', 'here it is the server')
+  const physical: Surroundings = {
+    ...all,
+    interfaceAt: (netns, index) => ({ ...all.interfaceAt(netns, index)!, kind: '' }),
+    isHere: (_, local) => local.address === '10.1.0.2',
+  }
+  t.equal(at(router, 5, '10.1.0.2:1', '192.0.2.1:80', physical), 'c-nd', "the node's own way out")
+  t.equal(at(router, 5, '192.0.2.1:1', '10.1.0.2:80', physical), 's-nd')
+  t.equal(at(router, 5, '192.0.2.1:1', '192.0.2.2:80', physical), 'rest')
   t.end()
 })
 
@@ -884,3 +901,163 @@ function pieces(text: string, cuts: readonly number[]): string[] {
     .map((edge, index) => text.slice(edges[index], edge))
     .filter(piece => piece !== '')
 }
+
+const networkEvent = (capture: Capture, more: Partial<NetworkEvent>): void => {
+  capture.wait(1000n)
+  capture.add({
+    type: 'network',
+    kind: 'retransmit',
+    timeNs: capture.now(),
+    transport: 'tcp',
+    netns: hostNetns,
+    interfaceIndex: 0,
+    source: endpoint('10.0.0.1:1'),
+    destination: endpoint('10.0.0.2:80'),
+    seq: 0,
+    length: 0,
+    value: 0n,
+    reason: '',
+    place: '',
+    ...more,
+  })
+}
+const eventsOf = ({ span }: FinishedSpan): string[] =>
+  span.events.map(event => event.name.replace('fullspan.network.', ''))
+
+t.test('what happened on the way belongs to the exchange whose bytes it is about', t => {
+  const capture = begin()
+  networkEvent(capture, { kind: 'connected', value: 700n })
+  networkEvent(capture, { kind: 'rtt', value: 250n })
+  const socket = capture.socket({
+    cookie: 1n,
+    local: '10.0.0.1:1',
+    remote: '10.0.0.2:80',
+    sendSeq: 0xffff_fff0,
+    receiveSeq: 900,
+  })
+  socket.send(get)
+  networkEvent(capture, { seq: 0xffff_fff8, length: 5 })
+  networkEvent(capture, { seq: 0xffff_ffe0, length: 16 }) // what came before it
+  networkEvent(capture, {
+    seq: 0xffff_fff8,
+    length: 5,
+    source: endpoint('10.0.0.1:2'),
+    destination: endpoint('10.0.0.3:80'),
+  })
+  // behind a translation of the client's address
+  networkEvent(capture, {
+    kind: 'drop',
+    netns: 7,
+    source: endpoint('10.9.9.9:5000'),
+    seq: 3,
+    length: 5,
+    reason: 'NETFILTER_DROP',
+    place: 'nft_do_chain',
+  })
+  networkEvent(capture, { kind: 'zero_window', interfaceIndex: 3 })
+  networkEvent(capture, { kind: 'zero_window', netns: 7, interfaceIndex: 3 })
+  socket.receive(ok)
+  socket.send(get)
+  socket.receive(ok)
+  const [first, second] = spansOf(capture.events)
+  t.same(eventsOf(first!), ['connect', 'retransmission', 'drop', 'zero_window'])
+  const { retransmissions, drops, zeroWindows, connectDuration, rtt } = names
+  const counts = ({ span }: FinishedSpan): unknown[] =>
+    [retransmissions, drops, zeroWindows, connectDuration, rtt].map(name => span.attribute(name))
+  t.same(counts(first!), [1, 1, 1, 700, 250])
+  t.same(first!.span.events[2]!.attributes, {
+    [names.netns]: 7,
+    [names.dropReason]: 'NETFILTER_DROP',
+    [names.dropFunction]: 'nft_do_chain',
+    [names.tcpSeq]: 3,
+    [names.tcpLength]: 5,
+  })
+  t.same(counts(second!), [undefined, undefined, undefined, undefined, 250], 'the next one has none of it')
+  t.end()
+})
+
+t.test('an exchange that comes again has its own story, decoded or not', t => {
+  const capture = begin()
+  const socket = capture.socket({ cookie: 1n, local: '10.0.0.1:1', remote: '10.0.0.2:80' })
+  for (let round = 0; round < 12; round++) {
+    if (round === 4) networkEvent(capture, { kind: 'rtt', value: 90n })
+    socket.send(get)
+    if (round === 6) networkEvent(capture, { kind: 'reset_received' })
+    socket.receive(ok)
+  }
+  const spans = spansOf(capture.events)
+  t.same(
+    spans.map(({ span }) => span.attribute(names.rtt)),
+    [...Array<undefined>(4).fill(undefined), ...Array<number>(8).fill(90)],
+  )
+  t.same(
+    spans.map(({ span }) => span.attribute(names.resets)),
+    spans.map((_, round) => (round === 6 ? 1 : undefined)),
+  )
+  t.equal(bytesOf(spans), bytesOf(spansOf(capture.events, { hasRepeats: false })))
+  t.end()
+})
+
+t.test('only so much of what happened is remembered', t => {
+  const capture = begin()
+  const socket = capture.socket({ cookie: 1n, local: '10.0.0.1:1', remote: '10.0.0.2:80', sendSeq: 0 })
+  socket.send(get)
+  for (let each = 0; each < 50; each++) networkEvent(capture, { seq: 0, length: 5 })
+  socket.receive(ok)
+  const flow = createFlow({ limits: { maximumNetworkEvents: 40 } })
+  const [span] = [...flow.push(capture.events), ...flow.flush()]
+  t.equal(span!.span.attribute(names.retransmissions), 40)
+  t.equal(span!.span.events.length, 32, 'and fewer are told one by one')
+  t.equal(flow.stats.networkEventsForgotten, 10)
+  t.end()
+})
+
+t.test('who a namespace belongs to: a pod, a container, or a program', t => {
+  const container = 'c0ffee00'.repeat(8)
+  const uid = '0a1b2c3d-0000-4000-8000-00000000abcd'
+  t.equal(podUidOf(`/kubepods/burstable/pod${uid}/${container}`), uid)
+  const slice = `kubepods-burstable-pod${uid.replaceAll('-', '_')}.slice`
+  t.equal(podUidOf(`/kubepods.slice/${slice}/cri-containerd-${container}.scope`), uid)
+  t.equal(podUidOf('/system.slice/podman.service'), '')
+
+  const ownerOf = (...processes: Partial<ProcessEvent>[]): unknown => {
+    const capture = begin()
+    for (const [index, process] of processes.entries()) capture.process(10 + index, { netns: 7, ...process })
+    capture.interface(7, 2, { name: 'eth0' })
+    const wire = capture.wire({ netns: 7, index: 2, client: '10.0.0.1:1', server: '10.0.0.2:80' })
+    wire.request(get)
+    wire.response(ok)
+    return spansOf(capture.events)[0]?.span.attribute(names.capturePoint)
+  }
+  t.equal(ownerOf({ name: 'nginx' }), 'nginx')
+  t.equal(ownerOf({ name: 'nginx', cgroup: `/docker/${container}` }), `container ${container}`)
+  const inPod = (id: string): Partial<ProcessEvent> => ({ cgroup: `/kubepods/pod${uid}/${id}` })
+  t.equal(ownerOf(inPod(container), inPod('beef0000'.repeat(8))), `pod ${uid}`, 'its containers share it')
+  t.equal(ownerOf({ name: 'nginx' }, { name: 'redis' }), undefined, 'several programs: nobody in particular')
+  t.end()
+})
+
+t.test('interfaces by what they are part of', t => {
+  const link = (kind: string, masterIndex = 0): InterfaceEvent => ({
+    type: 'interface',
+    netns: 1,
+    index: 2,
+    name: 'x',
+    kind,
+    peerIndex: 0,
+    peerNetns: 0,
+    masterIndex,
+    addresses: [],
+  })
+  t.equal(interfacePlace(link(''), undefined), 'physical')
+  t.equal(interfacePlace(link('loopback'), undefined), 'loopback')
+  t.equal(interfacePlace(link('veth'), undefined), 'veth')
+  t.equal(interfacePlace(link('veth', 3), link('bridge')), 'bridge port')
+  t.equal(interfacePlace(link('vxlan', 3), link('bridge')), 'bridge port')
+  t.equal(interfacePlace(link('', 3), link('bond')), 'physical')
+  t.equal(interfacePlace(link('geneve'), undefined), 'tunnel')
+  t.equal(interfacePlace(link('veth', 3), link('openvswitch')), 'ovs port')
+  t.equal(interfacePlace(link('openvswitch'), undefined), 'ovs port', 'an internal one')
+  t.equal(interfacePlace(link('macvlan'), undefined), 'virtual')
+  t.end()
+})

@@ -228,7 +228,7 @@ export function createProcessStatistics<R, C>({
 const mostWaitMs = 2000
 
 /** What was seen this often is believed half: a few requests explain themselves. */
-const unfamiliarity = 5
+const unfamiliarity = 20
 
 /** Requests after which a process is known. */
 const maturity = 1000

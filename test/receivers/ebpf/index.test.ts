@@ -22,6 +22,7 @@ const defaults = {
   unix: true,
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
+  net_tier: 'auto',
   send_start: 'auto',
   budget: {},
   service_name: defaultServiceNameRules,

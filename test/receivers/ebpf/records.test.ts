@@ -212,6 +212,9 @@ t.test(
       socket_data_record: layout.socketDataRecord,
       socket_close_record: layout.socketCloseRecord,
       packet_record: layout.packetRecord,
+      tunnel: layout.tunnel,
+      tunnel_packet_record: layout.tunnelPacketRecord,
+      network_event_record: layout.networkEventRecord,
       own_connection_record: layout.ownConnectionRecord,
       loss_record: layout.lossRecord,
       gap_record: layout.gapRecord,
@@ -243,7 +246,15 @@ t.test(
       Object.entries(layout.mode).map(([name, value]) => [`mode_${name}`, value]),
     )
     t.same(
-      enumeration('RECORD_HOST').filter(([name]) => name !== 'record_process_seen'),
+      enumeration('TUNNEL_VXLAN'),
+      layout.tunnelTypes.map((name, index) => [`tunnel_${name}`, index + 1]),
+    )
+    t.same(
+      enumeration('NETWORK_CONNECTED'),
+      layout.networkKinds.map((name, index) => [`network_${name}`, index + 1]),
+    )
+    t.same(
+      enumeration('RECORD_HOST').filter(([name]) => !name.endsWith('_seen')),
       Object.entries(layout.recordType).map(([name, value]) => [`record_${name}`, value]),
     )
     t.end()

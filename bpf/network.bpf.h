@@ -155,7 +155,9 @@ static __always_inline bool read_dropped(struct sk_buff *skb, struct network_eve
 /* What a packet socket (tcpdump, our own fallback) has no room for was only a copy: the packet went on. */
 static __always_inline bool is_copy_for_listener(const char *place)
 {
-	return __builtin_memcmp(place, "packet_rcv", 10) == 0 || __builtin_memcmp(place, "tpacket_rcv", 11) == 0;
+	/* in powers of two, which clang compares in place; of other sizes it makes calls to a memcmp that there is not */
+	return (__builtin_memcmp(place, "packet_r", 8) == 0 && __builtin_memcmp(place + 8, "cv", 2) == 0) ||
+	       (__builtin_memcmp(place, "tpacket_", 8) == 0 && __builtin_memcmp(place + 8, "rc", 2) == 0);
 }
 
 static __always_inline void on_drop(struct sk_buff *skb, void *location, __u32 reason)

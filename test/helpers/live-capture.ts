@@ -196,7 +196,7 @@ export const makeNamespaces = (prefix: string): TwoNamespaces => {
     run(`iptables -w -t ${table} -I ${chain} ${what}`)
     undo.push(`iptables -w -t ${table} -D ${chain} ${what} || true`)
   }
-  const net = `10.${100 + (process.pid % 100)}`
+  const net = freeNetwork()
   try {
     const forwarding = run('sysctl -n net.ipv4.ip_forward')
     undo.push(`sysctl -qw net.ipv4.ip_forward=${forwarding} || true`)
@@ -223,4 +223,14 @@ export const makeNamespaces = (prefix: string): TwoNamespaces => {
     },
     remove,
   }
+}
+
+/** A network of which no interface here has an address: what another run has, or left behind, is not taken. */
+function freeNetwork(): string {
+  const taken = execFileSync('ip', ['-4', '-o', 'addr'], { encoding: 'utf8' })
+  for (let tries = 0; tries < 100; tries++) {
+    const net = `10.${100 + ((process.pid + tries) % 100)}`
+    if (!taken.includes(` ${net}.`)) return net
+  }
+  throw new Error('All of 10.100.0.0 to 10.199.0.0 are taken.')
 }

@@ -42,7 +42,10 @@ export const openRecorder = ({ path, maxBytes, onFull }: RecorderOptions): Recor
     },
     write(chunk) {
       if (isFull) return
-      if (writtenBytes + chunk.length > maxBytes) return stop(`the recording is full: ${maxBytes} bytes`)
+      if (writtenBytes + chunk.length > maxBytes) {
+        stop(`the recording is full: ${maxBytes} bytes`)
+        return
+      }
       try {
         let at = 0
         while (at < chunk.length) at += writeSync(file, chunk, at)

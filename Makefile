@@ -6,6 +6,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := make gcc libc6-dev clang-14 bpftool libbpf-dev libelf-dev zlib1g-dev
 SHOP_PACKAGES := iproute2 iptables nginx-light mariadb-server-core mariadb-client-core redis-server redis-tools dnsmasq-base python3 python3-pymysql
 TEST_PACKAGES := $(SHOP_PACKAGES) curl libssl3 procps util-linux
+KERNEL_PACKAGES := qemu-system-x86 busybox-static cpio gcc libc6-dev dpkg
 BENCH_PACKAGES := nginx-light wrk tcpdump bpftool gcc libc6-dev
 CONFIG ?=
 
@@ -30,6 +31,10 @@ test: build ## all tests (ONLY=part of a path for some); what cannot run here sk
 	.ci/install-packages $(TEST_PACKAGES) || true
 	node .ci/test.js $(ONLY)
 
+test-kernels: build ## the probe on Debian's own kernels, in virtual machines: some minutes
+	.ci/install-packages $(KERNEL_PACKAGES)
+	FULLSPAN_KERNELS=1 node .ci/test.js kernels/
+
 bench: build ## benchmarks (PART=model for one)
 	.ci/install-packages $(BENCH_PACKAGES) || true
 	npm run --silent bench -- $(PART)
@@ -47,4 +52,4 @@ node_modules/.package-lock.json: package.json package-lock.json
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-.PHONY: run demo build probe test bench check clean help
+.PHONY: run demo build probe test test-kernels bench check clean help

@@ -3,6 +3,7 @@
 #include "capture.h"
 #include "budget.h"
 #include "commands.h"
+#include "confine.h"
 #include "interfaces.h"
 #include "network.h"
 #include "output.h"
@@ -33,6 +34,7 @@
 #define DRAIN_MS 1000 /* at the end, without the reader taking anything */
 #define SECOND_NS 1000000000ull
 #define RESCAN_NS (20 * 1000000ull) /* at most that often because of an unknown interface */
+#define TICK_NS (100 * 1000000ull)
 #define MAX_UNKNOWN 64
 #define MAX_CPUS 1024
 #define STEP_NS (50 * 1000000ll) /* the wall clock moved that much against the monotonic one within a second: a step */
@@ -49,6 +51,7 @@ struct capture {
 	uint64_t packets_shed;
 	uint64_t seen_told;
 	uint64_t second_at_ns;
+	uint64_t ticked_at_ns;
 	uint64_t scanned_at_ns;
 	int64_t clock_offset_ns;
 	struct budget budget;
@@ -558,6 +561,16 @@ static int take_record(void *context, void *data, size_t size)
 	return 0;
 }
 
+static void send_tick(struct capture *capture, uint64_t until)
+{
+	struct tick_record record = { .head = { sizeof(record), RECORD_TICK, PROBE_PROTOCOL_VERSION }, .time_ns = until };
+
+	if (until - capture->ticked_at_ns < TICK_NS)
+		return;
+	if (output_fact(&capture->output, &(struct part){ &record, sizeof(record) }, 1))
+		capture->ticked_at_ns = until;
+}
+
 static bool take_packet(void *context, const struct record *record)
 {
 	return take_record(context, (void *)record, record->length) == 0;
@@ -583,6 +596,7 @@ static void carry(struct capture *capture)
 	ring_buffer__consume(capture->ring);
 	if (capture->tiers.has_packet_sockets)
 		read_packets(capture);
+	send_tick(capture, until);
 	output_flush(&capture->output);
 	if (!output_is_waiting(&capture->output))
 		capture->progress->complete_until_ns = until;
@@ -694,6 +708,8 @@ int capture_run(const struct settings *settings, struct progress *progress)
 
 	if (capture.tiers.has_packet_sockets && !open_packet_sockets(&capture))
 		return fail("no memory for packets");
+	if (!confine_capture())
+		return fail("cannot confine itself");
 
 	send_host(&capture);
 	send_clock(&capture);

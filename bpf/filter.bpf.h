@@ -78,7 +78,7 @@ static __always_inline bool is_left_out(const struct endpoints *ends, __u32 netn
 	__u8 found, *lists;
 
 	if (port_lists && ends->protocol) {
-		found = port_flags[ends->local_port] | port_flags[ends->remote_port];
+		found = flags_of_port(ends->local_port) | flags_of_port(ends->remote_port);
 		if ((found & PORT_EXCLUDED) || ((port_lists & LIST_INCLUDE) && !(found & PORT_INCLUDED)))
 			return true;
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture.h"
+#include "confine.h"
 #include "privileges.h"
 #include "probe.h"
 #include "supervisor.h"
@@ -7,13 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define MIN_PAYLOAD 32 /* datagrams are recognised by that many bytes */
 
 static const char help[] =
 	"fullspan-probe: streams what sockets and network interfaces of this machine carry, as records, to a socket.\n"
 	"\n"
-	"  --fd N                     inherited stream socket that the records go to (required)\n"
+	"  --fd N                     inherited stream socket that the records go to (this or --activated is required)\n"
+	"  --activated                take one connection from the listening socket that systemd hands over (LISTEN_FDS)\n"
 	"  --own-pid PID              process of Fullspan itself: its traffic is left out (repeatable, or comma-separated)\n"
 	"  --own-port PORT            port that Fullspan listens on: likewise\n"
 	"  --udp-port PORT            datagrams from and to this port are captured (default 53)\n"
@@ -140,7 +144,7 @@ static void take_filter(struct filters *filters, int option, char *text)
 
 enum option_id {
 	FD = 1, OWN_PID, OWN_PORT, UDP_PORT, PAYLOAD, PACKET_PAYLOAD, RING, NO_NET, NO_UNIX, NO_TLS, SYS_TIER, NET_TIER, SEND_START, MAX_CPU,
-	MAX_EVENTS, CHECK, HELP, FILTERS = 100,
+	MAX_EVENTS, CHECK, HELP, ACTIVATED, FILTERS = 100,
 };
 
 static const struct option options[] = {
@@ -169,10 +173,31 @@ static const struct option options[] = {
 	{ "exclude-cidr", required_argument, NULL, FILTERS + 7 },
 	{ "include-cgroup", required_argument, NULL, FILTERS + 8 },
 	{ "exclude-cgroup", required_argument, NULL, FILTERS + 9 },
+	{ "activated", no_argument, NULL, ACTIVATED },
 	{ "check", no_argument, NULL, CHECK },
 	{ "help", no_argument, NULL, HELP },
 	{ 0 },
 };
+
+#define LISTEN_FD 3 /* sd_listen_fds(3): SD_LISTEN_FDS_START */
+
+/* The reader that woke us; its process is one of Fullspan's. Connections that wait behind it get the next probe. */
+static int accept_reader(struct settings *settings)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int fd;
+
+	if (!pid || atoi(pid) != getpid() || !count || atoi(count) != 1)
+		complain("--activated", "no socket in LISTEN_FDS");
+	fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+	close(LISTEN_FD);
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0 &&
+	    settings->own_pids.count < MAX_LISTED)
+		settings->own_pids.values[settings->own_pids.count++] = peer.pid;
+	return fd;
+}
 
 static void take_option(struct settings *settings, int option)
 {
@@ -228,6 +253,9 @@ static void take_option(struct settings *settings, int option)
 	case MAX_EVENTS:
 		settings->budget.events_per_second = parse_number("--max-events", optarg, 1, UINT32_MAX);
 		break;
+	case ACTIVATED:
+		settings->fd = accept_reader(settings);
+		break;
 	case CHECK:
 		exit(check());
 	case HELP:
@@ -248,7 +276,7 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		take_option(&settings, option);
 	if (settings.fd < 0 || optind < argc) {
-		fprintf(stderr, "fullspan-probe: --fd is required, and nothing but options is taken; see --help\n");
+		fprintf(stderr, "fullspan-probe: --fd or --activated is required, and nothing but options is taken; see --help\n");
 		return EXIT_USAGE;
 	}
 	if (!settings.udp_ports.count)
@@ -261,6 +289,10 @@ int main(int argc, char **argv)
 	}
 	if (!privileges_reduce(tiers.has_packet_sockets)) {
 		fprintf(stderr, "fullspan-probe: cannot capture: capabilities could not be reduced\n");
+		return EXIT_CANNOT_RUN;
+	}
+	if (!confine_supervisor()) {
+		fprintf(stderr, "fullspan-probe: cannot capture: the kernel takes no seccomp filter (CONFIG_SECCOMP_FILTER)\n");
 		return EXIT_CANNOT_RUN;
 	}
 	return supervise(&settings);

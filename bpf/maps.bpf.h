@@ -22,6 +22,13 @@ const volatile bool is_syscall_tier = false; /* sockets come from sys_enter and 
 const volatile __u64 ring_bytes = 16 << 20;
 const volatile __u8 port_flags[65536] = {};
 
+/* Verifiers before 6.13 know nothing of what a change of byte order gives, not even that it is 16 bits long. */
+static __always_inline __u8 flags_of_port(__u64 port)
+{
+	asm volatile("%0 &= 0xffff" : "+r"(port));
+	return port_flags[port];
+}
+
 __u32 process_generation = 1; /* moves with every process that executes a program or ends */
 
 /* Set by the user side at any time. */

@@ -59,7 +59,7 @@ static __always_inline bool is_own_process(void)
 
 static __always_inline bool is_own_port(const struct endpoints *ends)
 {
-	return (port_flags[ends->local_port] | port_flags[ends->remote_port]) & PORT_OWN;
+	return (flags_of_port(ends->local_port) | flags_of_port(ends->remote_port)) & PORT_OWN;
 }
 
 static __always_inline void tuple_of(const struct endpoints *ends, __u32 netns, struct tuple *tuple)

@@ -25,6 +25,11 @@ struct captured {
 #define bpf_htons htons
 #define bpf_htonl htonl
 static const volatile uint8_t *port_flags;
+
+static uint8_t flags_of_port(uint16_t port)
+{
+	return port_flags[port];
+}
 #include "parse.h"
 
 #define ALL_PROTOCOLS 3     /* ETH_P_ALL */

@@ -13,7 +13,7 @@
 #define SCRATCH_QUEUE 0
 #define SCRATCH_NETIF 1
 
-extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr) __ksym;
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr) __ksym __weak;
 
 #define PACKET_BYTES struct bpf_dynptr
 #include "parse.h"

@@ -108,7 +108,7 @@ static __always_inline bool parse_transport(struct packet *packet, struct packet
 		record->seq = 0;
 		packet->mark = 0;
 		packet->offset += sizeof(udp);
-		if (!((port_flags[ends->local_port] | port_flags[ends->remote_port]) & PORT_UDP))
+		if (!((flags_of_port(ends->local_port) | flags_of_port(ends->remote_port)) & PORT_UDP))
 			return false;
 	} else {
 		return false;

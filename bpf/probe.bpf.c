@@ -291,6 +291,7 @@ int seed_sockets(struct bpf_iter__task_file *context)
 struct every_record {
 	struct host_record host;
 	struct clock_record clock;
+	struct tick_record tick;
 	struct process_record process;
 	struct process_exit_record process_exit;
 	struct interface_record interface;

@@ -42,6 +42,7 @@ enum record_type {
 	RECORD_TUNNEL_PACKET = 20,
 	RECORD_NETWORK_EVENT = 21,
 	RECORD_TLS_DATA = 24,
+	RECORD_TICK = 30,
 
 	/* Only between the kernel side and the user side, never sent. */
 	RECORD_PROCESS_SEEN = 0x100,
@@ -314,6 +315,12 @@ struct level_record {
 	__u32 events_per_second; /* seen in the time before */
 	__u32 cpu_permille;      /* of one processor: BPF programs, probe, the processes of --own-pid */
 	__u32 padding;
+};
+
+/* Ten times a second: what the kernel side saw until then stands before it. The reader's time moves by the stream alone. */
+struct tick_record {
+	struct record head;
+	__u64 time_ns;
 };
 
 struct gap_record {

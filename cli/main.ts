@@ -8,6 +8,7 @@ import { FullspanError } from '../core/errors.ts'
 import { explain, type ExplainOptions } from './explain.ts'
 import { listComponents } from './list-components.ts'
 import { printConfig } from './print-config.ts'
+import { record, type RecordOptions } from './record.ts'
 import { type ConfigOptions, configFiles, run } from './run.ts'
 import { version } from './version.ts'
 
@@ -24,6 +25,7 @@ Examples:
   fullspan run --config pipeline.yaml --set service.telemetry.logs.level=debug
   fullspan validate --config base.yaml --config production.yaml
   fullspan explain --trace 0af7651916cd43dd       why each span of a trace has the parent it has
+  fullspan record -o http.rec --port 8080 --duration 30s    events of this machine, to replay anywhere (needs root)
   fullspan schema > fullspan.schema.json           for editors: "$schema": "./fullspan.schema.json"
 `
 
@@ -68,6 +70,13 @@ async function main(): Promise<void> {
     .action(async (files: readonly string[], options: ExplainOptions) => {
       process.stdout.write(await explain(files, options))
     })
+  withRecording(
+    program
+      .command('record')
+      .description(
+        'record what sockets and interfaces of this machine carry, for `replay` of the ebpf receiver; needs root at the start',
+      ),
+  ).action((options: RecordOptions) => record(options))
   program
     .command('components')
     .description('list what a config may name')
@@ -79,8 +88,47 @@ async function main(): Promise<void> {
   await program.parseAsync()
 }
 
+const recordHelp = `
+It ends at --duration, at --max-size, and on Ctrl-C: the file is whole each time. It holds the payloads' heads, so
+passwords too where they are sent in the clear: filter, and look before you share it. Replay it, without root:
+
+  receivers:
+    ebpf:
+      replay: http.rec
+      replay_pace: real_time    # or fast, the default
+`
+
+const collect = (value: string, all: readonly string[] = []): readonly string[] => [...all, value]
+
+function withRecording(command: Command): Command {
+  const list = (flag: string, what: string): Option => new Option(flag, what).argParser(collect)
+  return command
+    .requiredOption('-o, --output <file>', 'where to; an existing file is replaced')
+    .option('--duration <time>', 'end after that long, such as 30s (default: on Ctrl-C)')
+    .option('--max-size <size>', 'end at that size', '256MiB')
+    .option('--max-payload <bytes>', 'head of each send, receive and packet, 32 to 8192', '2048')
+    .addOption(
+      list('--port <port>', 'only connections with this port at either end; repeatable, as all lists'),
+    )
+    .addOption(list('--exclude-port <port>', 'none with it'))
+    .addOption(list('--cidr <cidr>', 'only connections with such an address at either end'))
+    .addOption(
+      list('--netns <name>', 'only in network namespaces of that name under /run/netns; * is any text'),
+    )
+    .addOption(list('--pid <pid>', 'system calls only of that process'))
+    .addOption(list('--cgroup <path>', 'system calls only of that control group and those below'))
+    .addOption(list('--udp-port <port>', 'datagrams of that port, instead of 53'))
+    .option('--no-net', 'no packets, only system calls')
+    .option('--no-unix', 'no Unix sockets')
+    .addOption(
+      new Option('--sys-tier <tier>', 'how system calls are seen')
+        .choices(['auto', 'sock', 'syscall'])
+        .default('auto'),
+    )
+    .addHelpText('after', recordHelp)
+}
+
 function withConfig(command: Command): Command {
-  const collect = (value: string, all: readonly string[]): readonly string[] => [...all, value]
   return command
     .option(
       '--config <file>',

@@ -19,6 +19,7 @@ export type CaptureEvent =
   | OwnConnectionEvent
   | LossEvent
   | GapEvent
+  | TickEvent
   | SocketCountsEvent
   | LevelEvent
   | NetworkEvent
@@ -71,6 +72,12 @@ export interface ProcessEvent {
   readonly cgroup: string
   /** OTEL_SERVICE_NAME of its environment, or service.name of OTEL_RESOURCE_ATTRIBUTES, or ''. */
   readonly serviceName: string
+}
+
+/** Several times a second: so that time passes for what waits when nothing else comes, live and in a replay alike. */
+export interface TickEvent {
+  readonly type: 'tick'
+  readonly timeNs: bigint
 }
 
 export interface ProcessExitEvent {

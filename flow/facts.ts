@@ -10,6 +10,7 @@ import { createBoundedMap } from './limits.ts'
 import type { FlowLimits } from './limits.ts'
 import type { Surroundings } from './observation-point.ts'
 import { containerIdOf, podUidOf, serviceNameOf } from './service-name.ts'
+import type { ServiceNameRule } from './service-name.ts'
 
 /** What capture has said of the machine: the host, its processes, namespaces and interfaces. */
 export interface Facts extends Surroundings {
@@ -19,6 +20,9 @@ export interface Facts extends Surroundings {
   /** Its facts stay: exchanges of it may still finish. */
   endProcess(pid: number): void
   process(pid: number): ProcessEvent | undefined
+  /** It answers on that port. The first such port may name it. */
+  serves(pid: number, port: number): void
+  serviceNameOf(process: ProcessEvent): string
   setInterface(event: InterfaceEvent): void
   removeInterface(event: InterfaceGoneEvent): void
   addSocket(netns: number, transport: Transport, local: Endpoint, remote: Endpoint): void
@@ -31,7 +35,8 @@ export interface Facts extends Surroundings {
 /** Interfaces that went are still wanted for exchanges that were just seen on them. */
 const rememberedGone = 256
 
-export function createFacts(limits: FlowLimits): Facts {
+export function createFacts(limits: FlowLimits, rules?: readonly ServiceNameRule[]): Facts {
+  const servedPorts = createBoundedMap<number, number>(limits.maximumProcesses)
   let host: HostEvent | undefined
   const processes = createBoundedMap<number, ProcessEvent>(limits.maximumProcesses)
   const namespaces = new Map<number, Map<number, InterfaceEvent>>()
@@ -64,16 +69,21 @@ export function createFacts(limits: FlowLimits): Facts {
     setProcess(event) {
       if (processes.get(event.pid)?.startTimeNs === event.startTimeNs) return
       processes.set(event.pid, event)
-      servicesIn(services, event.netns).add(serviceNameOf(event))
+      servedPorts.delete(event.pid)
+      servicesIn(services, event.netns).add(serviceNameOf(event, rules))
       servicesIn(owners, event.netns).add(ownerNameOf(event))
     },
     endProcess(pid) {
       const process = processes.get(pid)
       if (process === undefined) return
-      services.get(process.netns)?.remove(serviceNameOf(process))
+      services.get(process.netns)?.remove(serviceNameOf(process, rules))
       owners.get(process.netns)?.remove(ownerNameOf(process))
     },
     process: pid => processes.get(pid),
+    serves(pid, port) {
+      if (servedPorts.get(pid) === undefined) servedPorts.set(pid, port)
+    },
+    serviceNameOf: process => serviceNameOf(process, rules, servedPorts.get(process.pid)),
     setInterface(event) {
       for (const old of gone.filter(each => each.netns === event.netns)) {
         gone.splice(gone.indexOf(old), 1)

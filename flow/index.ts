@@ -11,6 +11,7 @@ import type { Story } from './network-story.ts'
 import { createPaths } from './paths.ts'
 import type { Path } from './paths.ts'
 import { createResources } from './resources.ts'
+import type { ServiceNameRule } from './service-name.ts'
 import { createSockets } from './sockets.ts'
 import { createSpanMaker } from './span-of-exchange.ts'
 import type { FinishedSpan } from './span-of-exchange.ts'
@@ -26,6 +27,8 @@ export interface FlowOptions {
   /** Default: all that are built in. The first that recognises a connection has it. */
   readonly protocols?: readonly Protocol[]
   readonly limits?: Partial<FlowLimits>
+  /** What names a process's service, in order of preference. */
+  readonly serviceNames?: readonly ServiceNameRule[] | undefined
   /** `false`: exchanges that are the same bytes again are decoded again. The spans are the same: for tests. */
   readonly hasRepeats?: boolean
 }
@@ -53,7 +56,7 @@ export function createFlow(options: FlowOptions = {}): Flow {
   const protocols = options.protocols ?? builtInProtocols
   const stats = createStats()
   const clock = createClockMap()
-  const facts = createFacts(limits)
+  const facts = createFacts(limits, options.serviceNames)
   const threads = createThreads(limits.maximumThreads)
   const story = createNetworkStory(limits, stats)
   const spans = createSpanMaker({ facts, clock, threads, story, resources: createResources(facts, clock) })
@@ -160,6 +163,8 @@ export function createFlow(options: FlowOptions = {}): Flow {
       case 'socket_counts':
         sockets.count(event)
         break
+      case 'tick':
+        break // time has passed: that was all
       case 'network':
         story.add(event)
         break

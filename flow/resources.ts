@@ -5,7 +5,8 @@ import type { ClockMap } from './clock-map.ts'
 import type { ProcessEvent } from './events.ts'
 import type { Facts } from './facts.ts'
 import { createBoundedMap } from './limits.ts'
-import { containerIdOf, executableName, serviceNameOf } from './service-name.ts'
+import { redactCommandLine } from './redact-command-line.ts'
+import { containerIdOf, executableName, podUidOf } from './service-name.ts'
 
 /** One Resource object per process and per service at an interface: batches group by identity. */
 export interface Resources {
@@ -33,12 +34,14 @@ export function createResources(facts: Facts, clock: ClockMap): Resources {
   function createOfProcess(process: ProcessEvent): Envelope {
     const offset = clock.offsetAt(process.startTimeNs)
     const texts: [string, string][] = [
-      [names.serviceName, serviceNameOf(process)],
+      [names.serviceName, facts.serviceNameOf(process)],
       ...hostAttributes(),
       [names.processExecutableName, executableName(process)],
       [names.processExecutablePath, process.executable],
       [names.processCreationTime, offset === undefined ? '' : isoTime(process.startTimeNs + offset)],
+      [names.processCommandLine, redactCommandLine(process.commandLine)],
       [names.containerId, containerIdOf(process.cgroup)],
+      [names.podUid, podUidOf(process.cgroup)],
     ]
     const isApart = process.namespacePid !== 0 && process.namespacePid !== process.pid
     return createResource([

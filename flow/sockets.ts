@@ -220,8 +220,9 @@ export function createSockets(options: SocketsOptions): Sockets {
   }
 
   function openStream(event: SocketDataEvent, hasLost: boolean): Stream {
-    const { cookie, netns, transport, local, remote } = event
+    const { cookie, netns, transport, local, remote, role } = event
     facts.addSocket(netns, transport, local, remote)
+    if (role === 'server' && local.port !== 0) facts.serves(event.pid, local.port)
     const stream: Stream = {
       cookie,
       netns,

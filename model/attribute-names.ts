@@ -219,6 +219,11 @@ export const attributeNames = {
   processExecutableName: ['process.executable.name', 'Resource: name of the executable.'],
   processExecutablePath: ['process.executable.path', 'Resource: path of the executable.'],
   processCreationTime: ['process.creation.time', 'Resource: when the process started, ISO 8601.'],
+  processCommandLine: [
+    'process.command_line',
+    'Resource: arguments joined by spaces, at most 512 bytes, without what looks like a password or a token.',
+  ],
+  podUid: ['k8s.pod.uid', 'Resource: from the cgroup.'],
   containerId: ['container.id', 'Resource: from the cgroup.'],
   threadId: ['thread.id', 'Thread that started the exchange.'],
 

@@ -1,13 +1,13 @@
 import { Observable } from 'rxjs'
 import type { Intake, Peers, ReceiverContext } from '../../core/component.ts'
 import type { Advice, CaptureEvent } from '../../flow/events.ts'
-import { createFlow, type FinishedSpan, type FlowStats } from '../../flow/index.ts'
+import { createFlow, type FinishedSpan, type FlowOptions, type FlowStats } from '../../flow/index.ts'
 import { Batch, groupSpans } from '../../model/batch.ts'
 import { Span } from '../../model/span.ts'
 
 export interface Capture {
   readonly events$: Observable<readonly CaptureEvent[]>
-  /** Live events go on with the kernel's clock; a recording knows no time but its own. */
+  /** What a recording says of its machine's kernel and budget is long past, and not worth a line. */
   readonly isLive: boolean
   /** What flow wants of connections from now on. */
   advise(advice: readonly Advice[]): void
@@ -15,13 +15,17 @@ export interface Capture {
   stop(): Promise<void>
 }
 
-/** Spans that are waiting for time to pass (quiet connections, late facts) are looked at this often. */
-const advanceEveryMs = 100
-
-/** Runs `flow/` over the events. The spans finished at once are one intake; the stream ends only when core stops it. */
-export function emitSpans(capture: Capture, context: ReceiverContext): Observable<Intake> {
+/**
+ * Runs `flow/` over the events. The spans finished at once are one intake; the stream ends only when core stops it. Time is
+ * what the events say (the probe's ticks), never this process's clock: a replay gives the spans that were given live.
+ */
+export function emitSpans(
+  capture: Capture,
+  context: ReceiverContext,
+  options: FlowOptions = {},
+): Observable<Intake> {
   return new Observable<Intake>(subscriber => {
-    const flow = createFlow()
+    const flow = createFlow(options)
     const senders = createSenders(context.peers)
     watchStats(flow.stats, context)
     const losses = createLossReport(context)
@@ -59,16 +63,10 @@ export function emitSpans(capture: Capture, context: ReceiverContext): Observabl
         end()
       },
     })
-    const timer = capture.isLive
-      ? setInterval(() => emit(flow.advance(process.hrtime.bigint())), advanceEveryMs)
-      : undefined
     const stop = () => void capture.stop().then(end, end)
     if (context.stopping.aborted) stop()
     else context.stopping.addEventListener('abort', stop, { once: true })
-    return () => {
-      clearInterval(timer)
-      subscription.unsubscribe()
-    }
+    return () => subscription.unsubscribe()
   })
 }
 

@@ -20,3 +20,12 @@ export const noRecording = (path: string, cause: unknown): FullspanError =>
     message: `ebpf cannot replay ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
     cause,
   })
+
+/** The file that `record` names cannot be made. */
+export const cannotRecord = (path: string, cause: unknown): FullspanError =>
+  new FullspanError({
+    code: 'EBPF_CANNOT_RECORD',
+    remedy: 'fix-config',
+    message: `ebpf cannot record to ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+  })

@@ -1,7 +1,7 @@
 import { defineReceiver } from '../../core/component.ts'
 import type { Infer } from '../../core/schema.ts'
 import { emitSpans } from './emit-spans.ts'
-import { startProbe, type ProbeFilter } from './probe.ts'
+import { connectProbe, startProbe, type ProbeFilter } from './probe.ts'
 import { namespacesOf } from './namespaces.ts'
 import { assertRecording, replay } from './recording.ts'
 import { schema } from './schema.ts'
@@ -25,33 +25,39 @@ export default defineReceiver({
       return emitSpans(
         { events$, isLive: false, stop: () => Promise.resolve(), advise: () => undefined },
         context,
+        { serviceNames: config.service_name },
       )
     }
     // Until it has started its lines are the reason why it cannot, which is thrown and told once.
     let isStarted = false
-    const probe = startProbe({
-      packageRoot: context.packageRoot,
-      ownPids: [process.pid],
-      ownPorts: [...context.ownPorts, ...config.exclude_ports],
-      udpPorts: config.udp_ports,
-      maxPayloadBytes: config.max_payload_bytes,
-      hasNet: config.net,
-      hasUnix: config.unix,
-      hasTls: config.tls.enabled,
-      sysTier: config.sys_tier,
-      netTier: config.net_tier,
-      sendStart: config.send_start,
-      filter: filterOf(config.filter, config.network_namespaces),
-      budget: {
-        maxCpuPercent: config.budget.max_cpu_percent,
-        maxEventsPerSecond: config.budget.max_events_per_second,
-      },
-      recording:
-        config.record === undefined ? undefined : { path: config.record, maxBytes: config.record_max_size },
-      onMessage: line => {
-        if (isStarted) context.logger.warn({}, line)
-      },
-    })
+    const onMessage = (line: string): void => {
+      if (isStarted) context.logger.warn({}, line)
+    }
+    const recording =
+      config.record === undefined ? undefined : { path: config.record, maxBytes: config.record_max_size }
+    const probe =
+      config.probe_socket !== undefined
+        ? connectProbe(config.probe_socket, { recording, onMessage })
+        : startProbe({
+            packageRoot: context.packageRoot,
+            ownPids: [process.pid],
+            ownPorts: [...context.ownPorts, ...config.exclude_ports],
+            udpPorts: config.udp_ports,
+            maxPayloadBytes: config.max_payload_bytes,
+            hasNet: config.net,
+            hasUnix: config.unix,
+            hasTls: config.tls.enabled,
+            sysTier: config.sys_tier,
+            netTier: config.net_tier,
+            sendStart: config.send_start,
+            filter: filterOf(config.filter, config.network_namespaces),
+            budget: {
+              maxCpuPercent: config.budget.max_cpu_percent,
+              maxEventsPerSecond: config.budget.max_events_per_second,
+            },
+            recording,
+            onMessage,
+          })
     await probe.started
     isStarted = true
     return emitSpans(
@@ -62,6 +68,7 @@ export default defineReceiver({
         advise: advice => probe.advise(advice),
       },
       context,
+      { serviceNames: config.service_name },
     )
   },
 })

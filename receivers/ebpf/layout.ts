@@ -27,6 +27,7 @@ export const recordType = {
   tunnel_packet: 20,
   network_event: 21,
   tls_data: 24,
+  tick: 30,
 } as const
 
 /** In the order of `enum loss_reason`. `payload_fault` is not lost: its event was delivered, without the payload. */
@@ -147,6 +148,8 @@ export const ownConnectionRecord = { size: 64, time_ns: 8, ends: 16, pid: 56, ne
 /** Older recordings have fewer reasons, of 8 bytes each. */
 export const lossRecord = { size: 96, time_ns: 8, seen: 16, lost: 24 } as const
 export const shortestLossRecord = 80
+
+export const tickRecord = { size: 16, time_ns: 8 } as const
 
 export const gapRecord = { size: 24, from_ns: 8, to_ns: 16 } as const
 

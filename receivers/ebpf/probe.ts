@@ -1,13 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Observable, type Subscriber } from 'rxjs'
 import type { Advice, CaptureEvent } from '../../flow/events.ts'
 import { cannotCapture, captureEnded } from './errors.ts'
 import * as layout from './layout.ts'
-import { openRecorder, type Recorder } from './recording.ts'
+import { openRecorder, type Recorder, type RecorderOptions } from './recording.ts'
 import { createRecordDecoder } from './records.ts'
 
 export interface ProbeOptions {
@@ -38,7 +38,7 @@ export interface ProbeOptions {
   readonly filter?: ProbeFilter | undefined
   readonly budget?: ProbeBudget | undefined
   /** Where the raw stream is recorded to, and how much of it at most. */
-  readonly recording?: { readonly path: string; readonly maxBytes: number } | undefined
+  readonly recording?: RecorderOptions | undefined
   /** A line that the probe said on standard error while running (for example that it started capturing again). */
   readonly onMessage: (line: string) => void
 }
@@ -86,7 +86,9 @@ const stopPatienceMs = 5000
 
 /** Starts the probe, whose supervisor restarts what captures: it ends only on `stop`, or with this process. */
 export const startProbe = (options: ProbeOptions): Probe => {
-  const recorder = options.recording && openRecorder(options.recording.path, options.recording.maxBytes)
+  const recorder =
+    options.recording &&
+    openRecorder({ ...options.recording, onFull: options.recording.onFull ?? options.onMessage })
   const child = spawnProbe(options)
   const socket = socketOf(child)
   const stream = createStream(socket, recorder)
@@ -108,6 +110,46 @@ export const startProbe = (options: ProbeOptions): Probe => {
     })
   })
   started.catch(() => undefined) // who does not ask learns it from events$
+  return {
+    events$: stream.events$,
+    started,
+    advise(advice) {
+      if (!isStopping && !socket.destroyed) socket.write(encodeAdvice(advice))
+    },
+    async stop() {
+      isStopping = true
+      stream.drain()
+      socket.end()
+      const timer = setTimeout(() => socket.destroy(), stopPatienceMs)
+      await gone
+      clearTimeout(timer)
+    },
+  }
+}
+
+/**
+ * The probe behind a Unix socket (systemd's fullspan-probe.socket starts it): its unit says what is captured. `stop` hangs up,
+ * which ends it.
+ */
+export const connectProbe = (
+  path: string,
+  { recording, onMessage }: Pick<ProbeOptions, 'recording' | 'onMessage'>,
+): Probe => {
+  const recorder = recording && openRecorder({ ...recording, onFull: recording.onFull ?? onMessage })
+  const socket = connect(path)
+  const stream = createStream(socket, recorder)
+  let isStopping = false
+  const gone = new Promise<void>(resolve => socket.once('close', () => resolve()))
+  const started = new Promise<void>((resolve, reject) => {
+    stream.onFirst(resolve)
+    socket.once('error', cause => reject(cannotCapture(`no probe at ${path}: ${cause.message}`, cause)))
+    socket.once('close', () => {
+      const reason = `the probe at ${path} hung up; its unit's log says why`
+      reject(cannotCapture(reason))
+      stream.end(isStopping ? undefined : captureEnded(reason))
+    })
+  })
+  started.catch(() => undefined)
   return {
     events$: stream.events$,
     started,

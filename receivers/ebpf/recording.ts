@@ -1,8 +1,8 @@
-import { closeSync, createReadStream, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, createReadStream, fchownSync, openSync, readSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { from, type Observable } from 'rxjs'
 import type { CaptureEvent } from '../../flow/events.ts'
-import { brokenStream, noRecording } from './errors.ts'
+import { brokenStream, cannotRecord, noRecording } from './errors.ts'
 import { protocolVersion } from './layout.ts'
 import { createRecordDecoder } from './records.ts'
 
@@ -11,35 +11,67 @@ const magic = Buffer.from('FULLSPAN-REC')
 const headerBytes = magic.length + 4
 
 export interface Recorder {
-  /** Appends bytes of the stream. What would go over the limit, and everything after it, is counted instead. */
+  /** Appends bytes of the stream. What would go over the limit or finds no room on the disk, and everything after it, is not. */
   write(chunk: Uint8Array): void
   close(): void
-  readonly refusedBytes: number
+  readonly writtenBytes: number
 }
 
-/** Opens `path` at once (so a process may give up its privileges afterwards) and writes at most `maxBytes` to it. */
-export const openRecorder = (path: string, maxBytes: number): Recorder => {
-  const file = openSync(path, 'w', 0o600)
-  let written = 0
-  let refusedBytes = 0
+export interface RecorderOptions {
+  readonly path: string
+  readonly maxBytes: number
+  /** Once, when nothing more is recorded: capture goes on. */
+  readonly onFull?: ((reason: string) => void) | undefined
+}
+
+/**
+ * Opens `path` at once, so that a process may give up its privileges afterwards. What was begun under sudo belongs to who said
+ * sudo. Throws EBPF_CANNOT_RECORD.
+ */
+export const openRecorder = ({ path, maxBytes, onFull }: RecorderOptions): Recorder => {
+  const file = openForRecording(path)
+  let writtenBytes = 0
+  let isFull = false
+  const stop = (reason: string): void => {
+    isFull = true
+    onFull?.(reason)
+  }
+  return {
+    get writtenBytes() {
+      return writtenBytes
+    },
+    write(chunk) {
+      if (isFull) return
+      if (writtenBytes + chunk.length > maxBytes) {
+        stop(`the recording is full: ${maxBytes} bytes`)
+        return
+      }
+      try {
+        let at = 0
+        while (at < chunk.length) at += writeSync(file, chunk, at)
+        writtenBytes += chunk.length
+      } catch (error) {
+        stop(`cannot write to ${path}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    },
+    close: () => closeSync(file),
+  }
+}
+
+const openForRecording = (path: string): number => {
   const header = Buffer.alloc(headerBytes)
   magic.copy(header)
   header.writeUInt32LE(protocolVersion, magic.length)
-  writeSync(file, header)
-  return {
-    get refusedBytes() {
-      return refusedBytes
-    },
-    write(chunk) {
-      if (refusedBytes > 0 || written + chunk.length > maxBytes) {
-        refusedBytes += chunk.length
-        return
-      }
-      let at = 0
-      while (at < chunk.length) at += writeSync(file, chunk, at)
-      written += chunk.length
-    },
-    close: () => closeSync(file),
+  try {
+    const file = openSync(path, 'w', 0o600)
+    writeSync(file, header)
+    const { SUDO_UID: uid, SUDO_GID: gid } = process.env
+    if (process.getuid?.() === 0 && uid !== undefined && gid !== undefined) {
+      fchownSync(file, Number(uid), Number(gid))
+    }
+    return file
+  } catch (error) {
+    throw cannotRecord(path, error)
   }
 }
 

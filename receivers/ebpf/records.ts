@@ -333,6 +333,11 @@ const decodeGap: Decode = bytes => ({
   toNs: bytes.readBigUInt64LE(layout.gapRecord.to_ns),
 })
 
+const decodeTick: Decode = bytes => ({
+  type: 'tick',
+  timeNs: bytes.readBigUInt64LE(layout.tickRecord.time_ns),
+})
+
 const decodeSocketCounts: Decode = bytes => {
   const at = layout.socketCountsRecord
   return {
@@ -375,6 +380,7 @@ const decoders = new Map<number, { readonly size: number; readonly decode: Decod
   [layout.recordType.loss, { size: layout.shortestLossRecord, decode: decodeLoss }],
   [layout.recordType.socket_counts, { size: layout.socketCountsRecord.size, decode: decodeSocketCounts }],
   [layout.recordType.level, { size: layout.levelRecord.size, decode: decodeLevel }],
+  [layout.recordType.tick, { size: layout.tickRecord.size, decode: decodeTick }],
   [layout.recordType.gap, { size: layout.gapRecord.size, decode: decodeGap }],
 ])
 

@@ -1,4 +1,5 @@
 import type { ObjectSchema } from '../../core/schema.ts'
+import { defaultServiceNameRules, serviceNameRules } from '../../flow/service-name.ts'
 
 const port = { type: 'integer', minimum: 1, maximum: 65535, description: 'A port.' } as const
 
@@ -148,6 +149,19 @@ export const schema = {
           description: 'Sends, receives and packets. Default: no limit.',
         },
       },
+    },
+    probe_socket: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'Unix socket of a probe that runs as a service of its own (bpf/systemd), instead of starting one: this process then needs no root at all. What is captured is said by its command line; of the settings here only those about recording, replay and names count.',
+    },
+    service_name: {
+      type: 'array',
+      items: { type: 'string', enum: serviceNameRules, description: 'A rule.' },
+      default: defaultServiceNameRules,
+      description:
+        'Rules for `service.name`, the first that gives one wins: `environment` (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES), `systemd_unit`, `container` (short id), `executable` (of an interpreter: its program), `port` (the first that it served: `port-8080`).',
     },
     record: {
       type: 'string',

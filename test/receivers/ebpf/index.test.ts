@@ -3,6 +3,7 @@ import { NEVER, concat, of } from 'rxjs'
 import t from 'tap'
 import { packageRoot } from '../../../core/package-root.ts'
 import { names } from '../../../model/attribute-names.ts'
+import { defaultServiceNameRules } from '../../../flow/service-name.ts'
 import type { CaptureEvent } from '../../../flow/events.ts'
 import type { Span } from '../../../model/span.ts'
 import { emitSpans } from '../../../receivers/ebpf/emit-spans.ts'
@@ -25,6 +26,7 @@ const defaults = {
   net_tier: 'auto',
   send_start: 'auto',
   budget: {},
+  service_name: defaultServiceNameRules,
   record_max_size: 1024 * 1024,
   replay_pace: 'fast',
 } as const

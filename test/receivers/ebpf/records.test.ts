@@ -219,6 +219,7 @@ t.test(
       own_connection_record: layout.ownConnectionRecord,
       loss_record: layout.lossRecord,
       gap_record: layout.gapRecord,
+      tick_record: layout.tickRecord,
       socket_name_record: layout.socketNameRecord,
       socket_counts_record: layout.socketCountsRecord,
       level_record: layout.levelRecord,
@@ -274,12 +275,14 @@ t.test('records up to its limit, and says what it left out', async t => {
   t.teardown(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'some.rec')
   const bytes = recordsOf('dns')
-  const recorder = openRecorder(path, 1000)
+  const reasons: string[] = []
+  const recorder = openRecorder({ path, maxBytes: 1000, onFull: reason => reasons.push(reason) })
   recorder.write(bytes.subarray(0, 900))
   recorder.write(bytes.subarray(900, 1100))
   recorder.write(bytes.subarray(1100, 1150))
   recorder.close()
-  t.equal(recorder.refusedBytes, 250)
+  t.same(reasons, ['the recording is full: 1000 bytes'], 'once')
+  t.equal(recorder.writtenBytes, 900)
   t.equal(readFileSync(path).length, 916)
   const events = (
     await lastValueFrom(replay(path, { pace: 'fast' }).pipe(toArray()), { defaultValue: [] })

@@ -87,6 +87,7 @@ const settings = {
   exclude_ports: [],
   network_namespaces: [],
   unix: false,
+  tls: { enabled: false },
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
   net_tier: 'auto',

@@ -47,7 +47,8 @@ const defaults = {
   udp_ports: [53],
   exclude_ports: [],
   network_namespaces: [],
-  unix: false, // programs speak to these tests by Unix sockets
+  unix: false,
+  tls: { enabled: false }, // programs speak to these tests by Unix sockets
   filter: { include: noLists, exclude: noLists },
   sys_tier: 'auto',
   net_tier: 'auto',

@@ -54,6 +54,8 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       const queue = createHeldQueue()
       const stores = createStores()
       const envelopes = createEnvelopes()
+      /** What has waited long enough, but not for what statistics are deciding. */
+      let waiting: readonly Held[] = []
       let sweptAtMs = 0
       let cancelTick: (() => void) | undefined
 
@@ -149,14 +151,9 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         if (clocks.update(nowMs)) index.forgetOrder()
         const due = queue.dueBefore(nowMs - config.idle_timeout)
         bindAll(due)
+        waiting = waiting.length > 0 ? [...waiting, ...due] : due
         rules.statistics.decide(nowMs, false)
-        const ready: Leaving[] = []
-        for (const held of due) {
-          if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
-          const leaving = collectIfIdle(held, nowMs)
-          if (leaving) ready.push(leaving)
-        }
-        releaseAll(ready)
+        if (!rules.statistics.isDeciding(nowMs)) releaseWaiting(nowMs)
         for (let held = queue.oldest(); held; held = queue.oldest()) {
           if (nowMs - held.arrivedMs < config.max_age) break
           releaseFrom(held, 'max_age')
@@ -164,6 +161,18 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         if (nowMs - sweptAtMs < sweepEveryMs) return
         sweptAtMs = nowMs
         index.forgetServedBefore(timeOf(context.clock.nowNs() - rememberServedNs))
+      }
+
+      function releaseWaiting(nowMs: number): void {
+        const due = waiting
+        waiting = []
+        const ready: Leaving[] = []
+        for (const held of due) {
+          if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
+          const leaving = collectIfIdle(held, nowMs)
+          if (leaving) ready.push(leaving)
+        }
+        releaseAll(ready)
       }
 
       /** What one proof says can make another one unambiguous: again, until nothing is new. */

@@ -27,6 +27,7 @@ import { isLaterVersion } from './versions.ts'
  */
 export function holdTraces(config: Infer<typeof schema>, context: ProcessorContext) {
   const metrics = createMetrics(context.meter)
+  for (const problem of contradictionsIn(config)) context.logger.warn({}, problem)
 
   return (input$: Observable<Batch>): Observable<Batch> =>
     new Observable<Batch>(output => {
@@ -241,6 +242,20 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         else if (batch.items > 0) output.next(batch)
       }
     })
+}
+
+/** Settings that are allowed, but do not do together what they say. */
+function contradictionsIn({ idle_timeout, max_age, statistics }: Infer<typeof schema>): string[] {
+  const found: string[] = []
+  if (max_age < idle_timeout) {
+    found.push(
+      'max_age is less than idle_timeout: every trace leaves by its age, maybe before all of it came',
+    )
+  }
+  if (statistics.enabled && statistics.decide_after > idle_timeout / 2) {
+    found.push('statistics.decide_after is more than half of idle_timeout: half of idle_timeout is used')
+  }
+  return found
 }
 
 interface Leaving {

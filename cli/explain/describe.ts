@@ -28,8 +28,9 @@ export function describeTrace({ traceId, spans }: ExportedTrace): string {
     const { spanId } = each.span
     if (isShown.has(each)) continue
     isShown.add(each)
-    const indent = '  '.repeat(depth)
-    lines.push(`${indent}${headline(each, firstNs)}`)
+    const indent = '  '.repeat(Math.min(depth, deepestShown))
+    const level = depth > deepestShown ? `(level ${depth}) ` : ''
+    lines.push(`${indent}${level}${headline(each, firstNs)}`)
     for (const reason of reasonsOf(each.span, ids)) lines.push(`${indent}    ${reason}`)
     for (const child of [...(children.get(spanId) ?? [])].reverse()) {
       stack.push({ each: child, depth: depth + 1 })
@@ -44,6 +45,9 @@ export function describeTrace({ traceId, spans }: ExportedTrace): string {
   for (const { span } of inRings) lines.push('', `in a ring: ${span.spanId} under ${span.parentSpanId}`)
   return `${lines.join('\n')}\n`
 }
+
+/** Deeper spans say how deep they are: indented by it, a chain of ten thousand would fill the memory with blanks. */
+const deepestShown = 50
 
 /** `sys c-p  GET /buy  storefront  +0.120 ms  3.400 ms  1f2e3d4c5b6a7988` */
 function headline({ span, service }: ExportedSpan, firstNs: bigint): string {

@@ -27,6 +27,7 @@ import { isLaterVersion } from './versions.ts'
  */
 export function holdTraces(config: Infer<typeof schema>, context: ProcessorContext) {
   const metrics = createMetrics(context.meter)
+  for (const problem of contradictionsIn(config)) context.logger.warn({}, problem)
 
   return (input$: Observable<Batch>): Observable<Batch> =>
     new Observable<Batch>(output => {
@@ -54,6 +55,8 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
       const queue = createHeldQueue()
       const stores = createStores()
       const envelopes = createEnvelopes()
+      /** What has waited long enough, but not for what statistics are deciding. */
+      let waiting: readonly Held[] = []
       let sweptAtMs = 0
       let cancelTick: (() => void) | undefined
 
@@ -149,14 +152,9 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         if (clocks.update(nowMs)) index.forgetOrder()
         const due = queue.dueBefore(nowMs - config.idle_timeout)
         bindAll(due)
+        waiting = waiting.length > 0 ? [...waiting, ...due] : due
         rules.statistics.decide(nowMs, false)
-        const ready: Leaving[] = []
-        for (const held of due) {
-          if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
-          const leaving = collectIfIdle(held, nowMs)
-          if (leaving) ready.push(leaving)
-        }
-        releaseAll(ready)
+        if (!rules.statistics.isDeciding(nowMs)) releaseWaiting(nowMs)
         for (let held = queue.oldest(); held; held = queue.oldest()) {
           if (nowMs - held.arrivedMs < config.max_age) break
           releaseFrom(held, 'max_age')
@@ -164,6 +162,18 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         if (nowMs - sweptAtMs < sweepEveryMs) return
         sweptAtMs = nowMs
         index.forgetServedBefore(timeOf(context.clock.nowNs() - rememberServedNs))
+      }
+
+      function releaseWaiting(nowMs: number): void {
+        const due = waiting
+        waiting = []
+        const ready: Leaving[] = []
+        for (const held of due) {
+          if (held.isReleased || held.isLeaving || nowMs - held.waitsForMs < config.idle_timeout) continue
+          const leaving = collectIfIdle(held, nowMs)
+          if (leaving) ready.push(leaving)
+        }
+        releaseAll(ready)
       }
 
       /** What one proof says can make another one unambiguous: again, until nothing is new. */
@@ -232,6 +242,20 @@ export function holdTraces(config: Infer<typeof schema>, context: ProcessorConte
         else if (batch.items > 0) output.next(batch)
       }
     })
+}
+
+/** Settings that are allowed, but do not do together what they say. */
+function contradictionsIn({ idle_timeout, max_age, statistics }: Infer<typeof schema>): string[] {
+  const found: string[] = []
+  if (max_age < idle_timeout) {
+    found.push(
+      'max_age is less than idle_timeout: every trace leaves by its age, maybe before all of it came',
+    )
+  }
+  if (statistics.enabled && statistics.decide_after > idle_timeout / 2) {
+    found.push('statistics.decide_after is more than half of idle_timeout: half of idle_timeout is used')
+  }
+  return found
 }
 
 interface Leaving {

@@ -94,7 +94,7 @@ export function linkComponent(component: Component, context: LinkContext): Linke
       return
     }
     const open = client ? rules.openRequests(client) : []
-    for (const request of open) {
+    for (const request of open.slice(0, mostRejected + 1)) {
       const parent = entries.get(request) ?? request
       if (parent.span.spanId === chosenId || request.span.spanId === chosenId) continue
       const confidence = Math.round(100 / open.length) / 100

@@ -84,7 +84,7 @@ export function createSpanIndex(clocks: Clocks): SpanIndex {
   function addSight(sight: SightSpan): void {
     let exchange: Exchange | undefined
     for (const known of exchangesByKey.get(sight.exchangeKey) ?? none) {
-      if (known.fits(sight)) exchange = known
+      if (known.members.length < mostSights && known.fits(sight)) exchange = known
       if (exchange) break
     }
     if (!exchange) {
@@ -273,6 +273,9 @@ function takeCarrier(map: Map<string, Carriers>, key: string, exchange: Exchange
 }
 
 const none: readonly Exchange[] = []
+
+/** No request passes so many points: the comparison of all sights of an exchange with all stays bounded. */
+const mostSights = 250
 
 function forgetNesting(carriers: Carriers | undefined): void {
   if (carriers) carriers.nesting = undefined

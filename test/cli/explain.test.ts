@@ -80,6 +80,25 @@ t.test('says why roots have no parent, who is missing, and who was rejected', as
   t.match(lone.stdout, /missing: 6666666666666666, which one span names as its parent/)
 })
 
+t.test('a chain of ten thousand spans is printed, and says how deep it is', async t => {
+  const pieces = Array.from({ length: 10_000 }, (_, at) =>
+    appSpan({
+      service: 'deep',
+      trace,
+      id: hex(at + 1),
+      parent: at === 0 ? '' : hex(at),
+      side: 'internal',
+      from: at,
+      to: 20_000,
+    }),
+  )
+  const folder = folderWith(t.testdir({ 'fullspan-data': {} }), { 'traces.jsonl': [json(batchOf(pieces))] })
+  const { code, stdout } = await fullspan(['explain', '--trace', trace], folder)
+  t.equal(code, 0)
+  t.ok(stdout.startsWith(`trace ${trace}: 10000 spans, 1 without a parent here`))
+  t.ok(stdout.includes(' (level 9999) app  deep internal'))
+})
+
 t.test('errors say what to do', async t => {
   const folder = folderWith(t.testdir({ 'fullspan-data': {} }), {
     'traces.jsonl': [await associated(request(trace, '1'))],
@@ -108,6 +127,10 @@ t.test('errors say what to do', async t => {
   const help = await fullspan(['explain', '--help'], folder)
   t.match(help.stdout, /Usage: fullspan explain \[options\] \[file\.\.\.\]/)
 })
+
+function hex(id: number): string {
+  return id.toString(16).padStart(16, '0')
+}
 
 function request(traceId: string, digit: string): Piece[] {
   const client = digit.repeat(16)
@@ -160,7 +183,7 @@ function fullspan(args: readonly string[], cwd: string) {
   return new Promise<{ code: number; stdout: string; stderr: string }>(resolve => {
     const command = [join(packageRoot(), 'dist/cli/main.js'), ...args]
     const env = { ...process.env, NODE_OPTIONS: '' }
-    execFile(process.execPath, command, { cwd, env }, (error, stdout, stderr) => {
+    execFile(process.execPath, command, { cwd, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
     })
   })

@@ -2,6 +2,7 @@ import { names } from '../../../model/attribute-names.ts'
 import type { SightSpan } from '../held.ts'
 import { createKinds, type Kinds, wordsOf } from '../statistics/kinds.ts'
 import { createProcessStatistics, type ProcessStatistics } from '../statistics/process-statistics.ts'
+import type { Steps } from '../statistics/steps.ts'
 import type { Rules } from './index.ts'
 
 /**
@@ -16,8 +17,13 @@ import type { Rules } from './index.ts'
 export interface StatisticsRule {
   /** Every SYS sight, when it comes. */
   add(sight: SightSpan): void
-  /** Judges what has waited long enough; all that is left with `isLast`. */
+  /**
+   * Judges what has waited long enough, for less than a second at a time: what remains goes on at the next call. All that is left with
+   * `isLast`.
+   */
   decide(nowMs: number, isLast: boolean): void
+  /** What has been begun is not done yet, and worth waiting for. */
+  isDeciding(nowMs: number): boolean
   causeOf(call: SightSpan): Guess | undefined
   /** Calls that were given to this request. */
   callsOf(request: SightSpan): readonly SightSpan[]
@@ -46,6 +52,8 @@ export function statisticsRule(rules: Omit<Rules, 'statistics'>, options: Statis
   const decideAfterMs = Math.min(options.decideAfterMs, options.idleTimeoutMs / 2)
   const patienceMs = Math.max(decideAfterMs, Math.min(3 * decideAfterMs, options.idleTimeoutMs / 2))
   let lastMs = -Infinity
+  /** Through all processes, in progress. */
+  let pass: Steps<void> | undefined
   let passedOver = 0
 
   function add(sight: SightSpan): void {
@@ -60,12 +68,34 @@ export function statisticsRule(rules: Omit<Rules, 'statistics'>, options: Statis
   }
 
   function decide(nowMs: number, isLast: boolean): void {
-    if (!isLast && nowMs - lastMs < decideAfterMs / 2) return
-    lastMs = nowMs
-    for (const process of processes.values()) decideIn(process, nowMs, isLast)
+    if (isLast) {
+      goOn(mostWorkAtEnd)
+      pass = decideInAll(nowMs, true)
+      goOn(mostWorkAtEnd)
+      return
+    }
+    if (!pass) {
+      if (nowMs - lastMs < decideAfterMs / 2) return
+      lastMs = nowMs
+      pass = decideInAll(nowMs, false)
+    }
+    goOn(mostWorkAtOnce)
   }
 
-  function decideIn(process: Watched, nowMs: number, isLast: boolean): void {
+  function goOn(work: number): void {
+    for (let left = work; pass && left > 0;) {
+      const { done, value } = pass.next()
+      if (done) pass = undefined
+      else left -= value
+    }
+  }
+
+  function* decideInAll(nowMs: number, isLast: boolean): Steps<void> {
+    for (const process of [...processes.values()]) yield* decideIn(process, nowMs, isLast)
+  }
+
+  function* decideIn(process: Watched, nowMs: number, isLast: boolean): Steps<void> {
+    yield 30
     const isDue = ({ arrivedMs }: SightSpan) => isLast || arrivedMs <= nowMs - decideAfterMs
     if (!process.judged) {
       const unexplained = process.calls.some(call => isDue(call) && !isExplained(call))
@@ -79,7 +109,8 @@ export function statisticsRule(rules: Omit<Rules, 'statistics'>, options: Statis
     }
     feed(process, process.judged)
     const before = process.judged.statistics.passedOver
-    for (const { call, cause, confidence, others } of process.judged.statistics.decide(nowMs, isLast)) {
+    const decisions = yield* process.judged.statistics.decideInSteps(nowMs, isLast)
+    for (const { call, cause, confidence, others } of decisions) {
       if (!cause) continue
       guesses.set(call, {
         server: cause,
@@ -134,6 +165,7 @@ export function statisticsRule(rules: Omit<Rules, 'statistics'>, options: Statis
   return {
     add,
     decide,
+    isDeciding: nowMs => pass !== undefined && nowMs - lastMs < options.idleTimeoutMs / 2,
     causeOf: call => guesses.get(call),
     callsOf: request => given.get(request) ?? none,
     get passedOver() {
@@ -141,6 +173,11 @@ export function statisticsRule(rules: Omit<Rules, 'statistics'>, options: Statis
     },
   }
 }
+
+/** In units of about a third of a microsecond (`steps.ts`): below a second, so that intake and exporters get their turn. */
+const mostWorkAtOnce = 2_000_000
+/** When Fullspan stops, what was begun and what is left get at most so much each. */
+const mostWorkAtEnd = 10_000_000
 
 /** What came of a process and has not been looked at, and its statistics once a call needs them. */
 interface Watched {

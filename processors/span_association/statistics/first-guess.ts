@@ -1,12 +1,14 @@
 import type { Model } from './model.ts'
 import type { Scene } from './scene.ts'
+import type { Steps } from './steps.ts'
 
 /**
  * Gives every free call a first cause. Each call's candidates get weights by how well they fit one by one; no request gets more of one kind
  * of call than one, as far as possible; what the weights say of delays gives better weights (expectation and maximisation).
  * Then the best pairs are taken, best first.
  */
-export function guessFirst(scene: Scene, model: Model): void {
+export function* guessFirst(scene: Scene, model: Model): Steps<void> {
+  const pairs = scene.candidates.reduce((sum, { length }) => sum + length, 0)
   const rounds = model.experience >= enoughExperience ? 1 : mostRounds
   let weights = weigh(scene, model, model.experience === 0)
   const shares = sharesOf(scene)
@@ -19,8 +21,10 @@ export function guessFirst(scene: Scene, model: Model): void {
     model.finishTrying()
     weights = weigh(scene, model, false)
     for (let pass = 0; pass < 3; pass++) spread(scene, weights, shares)
+    yield pairs
   }
   takeBest(scene, weights, shares)
+  yield 3 * pairs
 }
 
 const enoughExperience = 200

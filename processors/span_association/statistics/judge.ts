@@ -2,6 +2,7 @@ import type { Model } from './model.ts'
 import type { Order } from './order.ts'
 import type { Scene } from './scene.ts'
 import { createSearch } from './search.ts'
+import type { Steps } from './steps.ts'
 
 /** A call's cause and how sure it is: the share of likelihood of all assignments in which it has this one. -1: none. */
 export interface Verdict {
@@ -15,9 +16,9 @@ export interface Verdict {
 /** Places the calls of one group (those that share candidates, directly or through others). */
 export interface Judge {
   /** Puts the calls where they could be, each assignment as often as it is likely: one possible truth to learn from. */
-  draw(sweeps: number): void
+  draw(sweeps: number): Steps<void>
   /** Puts them where they are likeliest as a whole, and says how sure each is. */
-  decide(sweeps: number): Verdict[]
+  decide(sweeps: number): Steps<Verdict[]>
   /** To be called when model or order has learnt. */
   renew(): void
 }
@@ -108,7 +109,8 @@ function judgeExactly({ scene, model, order, random, group }: JudgeContext): Jud
     }
   }
 
-  function draw(): void {
+  function* draw(): Steps<void> {
+    yield assignments.length
     const shares = sharesOf(logs, 1)
     let left = random()
     let at = 0
@@ -116,7 +118,8 @@ function judgeExactly({ scene, model, order, random, group }: JudgeContext): Jud
     put(assignments[at]!)
   }
 
-  function decide(): Verdict[] {
+  function* decide(): Steps<Verdict[]> {
+    yield assignments.length
     const shares = sharesOf(logs, doubt)
     const best = logs.indexOf(Math.max(...logs))
     put(assignments[best]!)
@@ -146,13 +149,13 @@ function judgeByChance(context: JudgeContext): Judge {
   const touched = [...new Set(group.flatMap(call => [...candidates[call]!]))]
   const search = createSearch(context)
 
-  function decide(sweeps: number): Verdict[] {
-    for (let sweep = 0; sweep < 2 * sweeps; sweep++) search.sweep(1 - (sweep + 1) / (2 * sweeps))
+  function* decide(sweeps: number): Steps<Verdict[]> {
+    for (let sweep = 0; sweep < 2 * sweeps; sweep++) yield search.sweep(1 - (sweep + 1) / (2 * sweeps))
     const best = group.map(call => causes[call]!)
     const bestCalls = touched.map(request => callsOf[request]!)
     const tallies = group.map(() => new Map<number, number>())
     for (let sweep = 0; sweep < sweeps; sweep++) {
-      search.sweep(doubt)
+      yield search.sweep(doubt)
       for (const [at, call] of group.entries()) {
         const cause = causes[call]!
         tallies[at]!.set(cause, (tallies[at]!.get(cause) ?? 0) + 1 / sweeps)
@@ -165,8 +168,8 @@ function judgeByChance(context: JudgeContext): Judge {
   }
 
   return {
-    draw(sweeps) {
-      for (let sweep = 0; sweep < sweeps; sweep++) search.sweep(1)
+    *draw(sweeps) {
+      for (let sweep = 0; sweep < sweeps; sweep++) yield search.sweep(1)
     },
     decide,
     renew: search.rescore,

@@ -4,6 +4,7 @@ import { createModel, type Model } from './model.ts'
 import { createOrder } from './order.ts'
 import { createRandom } from './random.ts'
 import { type Call, createScene, groupsOf, type Request, type Scene } from './scene.ts'
+import { finish, type Steps } from './steps.ts'
 import { createWaitsFor } from './waits-for.ts'
 
 /** What was decided of a call: the request that caused it (undefined: none), how sure that is, and what else it could have been. */
@@ -31,6 +32,8 @@ export interface ProcessStatistics<R, C> {
   addCall(arrival: Arrival<C>, cause?: R): void
   /** Decides the calls that have waited long enough; all with `isLast`. */
   decide(nowMs: number, isLast: boolean): Decision<R, C>[]
+  /** The same step by step. Nothing must be added before it is done. */
+  decideInSteps(nowMs: number, isLast: boolean): Steps<Decision<R, C>[]>
   /** Calls that could not be judged because there were too many at once. */
   readonly passedOver: number
 }
@@ -104,7 +107,7 @@ export function createProcessStatistics<R, C>({
     }
   }
 
-  function decide(nowMs: number, isLast: boolean): Decision<R, C>[] {
+  function* decideInSteps(nowMs: number, isLast: boolean): Steps<Decision<R, C>[]> {
     const dueMs = isLast
       ? Infinity
       : nowMs - (learnt.model.experience < maturity ? patienceMs : decideAfterMs)
@@ -122,7 +125,8 @@ export function createProcessStatistics<R, C>({
       const own = group.map(call => scene.calls[call] as OwnCall<R, C>)
       return own.every(isDue) || own.some(({ arrivedMs }) => arrivedMs <= dueMs - mostWaitMs)
     }
-    const verdicts = judge(scene, learnt, isCut)
+    yield scene.candidates.reduce((sum, { length }) => sum + length, 100)
+    const verdicts = yield* judge(scene, learnt, isCut)
     return freeze(scene, verdicts, { dueMs, isLast })
   }
 
@@ -217,7 +221,8 @@ export function createProcessStatistics<R, C>({
   return {
     addRequest,
     addCall,
-    decide,
+    decide: (nowMs, isLast) => finish(decideInSteps(nowMs, isLast)),
+    decideInSteps,
     get passedOver() {
       return passedOver
     },
@@ -241,24 +246,36 @@ interface Learnt {
 }
 
 /** Guesses, learns from the guess, guesses again; then decides the groups that are to be cut. The less is known, the more rounds. */
-function judge(
+function* judge(
   scene: Scene,
   { model, waits, order, random }: Learnt,
   isCut: (group: readonly number[]) => boolean,
-): Verdict[][] {
+): Steps<Verdict[][]> {
   const groups = groupsOf(scene)
-  guessFirst(scene, model)
+  yield* guessFirst(scene, model)
   learn()
   const free = groups.reduce((sum, group) => sum + group.length, 0)
   const { rounds, sweeps, last } = effortFor(model.experience, free)
   const judges = groups.map(group => ({ group, judge: createJudge({ scene, model, order, random, group }) }))
-  for (let round = 0; round < rounds; round++) {
-    for (const each of judges) each.judge.draw(sweeps)
+  let work = 0
+  for (let round = 0; round < rounds && work < mostWork; round++) {
+    for (const each of judges) {
+      for (const step of each.judge.draw(sweeps)) {
+        work += step
+        yield step
+      }
+    }
     learn()
+    yield scene.calls.length * workOfLearning
     if (round > 0 || rounds === 1) order.learn(scene, model, random)
     for (const each of judges) each.judge.renew()
   }
-  return judges.filter(({ group }) => isCut(group)).map(each => each.judge.decide(last))
+  const verdicts: Verdict[][] = []
+  const share = Math.min(1, mostWork / Math.max(1, work))
+  for (const { group, judge } of judges) {
+    if (isCut(group)) verdicts.push(yield* judge.decide(Math.max(20, Math.round(last * share))))
+  }
+  return verdicts
 
   function learn(): void {
     model.forgetTried()
@@ -281,6 +298,12 @@ function effortFor(experience: number, calls: number): { rounds: number; sweeps:
 }
 
 const mostTries = 4_000_000
+
+/** The same where requests have so many calls that a try is no longer small: then learning ends after fewer rounds. */
+const mostWork = 36_000_000
+
+/** Per call: delays, order among its neighbours. */
+const workOfLearning = 50
 
 /** How sure the least sure call of each request is. */
 function sureness(verdicts: readonly (readonly Verdict[])[]): Map<number, number> {

@@ -82,6 +82,7 @@ export function encloses(request: Interval, call: Interval): boolean {
 
 function candidatesOf(requests: readonly Request[], calls: readonly Call[]): Int32Array[] {
   const longest = requests.reduce((most, { start, end }) => Math.max(most, end - start), 0)
+  const most = Math.min(mostCandidates, Math.ceil(mostPairs / Math.max(1, calls.length)))
   let from = 0
   return calls.map(call => {
     while (from < requests.length && requests[from]!.start < call.start - longest) from++
@@ -89,12 +90,13 @@ function candidatesOf(requests: readonly Request[], calls: readonly Call[]): Int
     for (let at = from; at < requests.length && requests[at]!.start <= call.start; at++) {
       if (requests[at]!.end >= call.end) found.push(at)
     }
-    return Int32Array.from(found.length > mostCandidates ? found.slice(-mostCandidates) : found)
+    return Int32Array.from(found.length > most ? found.slice(-most) : found)
   })
 }
 
 /** Of more requests open at once the latest are kept: the work stays bounded. */
 const mostCandidates = 400
+const mostPairs = 500_000
 
 /** Free calls and their candidates as groups that share none: each can be judged by itself. */
 export function groupsOf({ calls, candidates, isFree }: Scene): number[][] {

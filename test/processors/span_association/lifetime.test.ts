@@ -28,6 +28,35 @@ t.test('a span that comes twice is kept once, and counted', async t => {
   t.equal(run.merged(), 2 * pieces.length)
 })
 
+t.test('settings that contradict each other are told at the start', async t => {
+  const warnings: string[] = []
+  const silent = () => undefined
+  const logger = {
+    debug: silent,
+    info: silent,
+    error: silent,
+    warn: (_: object, text: string) => void warnings.push(text),
+  }
+  await startAssociation({}, { logger })
+  t.strictSame(warnings, [])
+  await startAssociation({ idle_timeout: 3000, max_age: 1000 }, { logger })
+  t.equal(warnings.length, 2)
+  t.match(warnings[0], /^max_age is less than idle_timeout/)
+  t.match(warnings[1], /^statistics\.decide_after is more than half of idle_timeout/)
+})
+
+t.test('a thousand sights with one key are bounded exchanges, and all of them leave', async t => {
+  const pieces = Array.from({ length: 1000 }, (_, n) =>
+    sight({ point: 'c', seq: 5, interface: `eth${n}`, from: n, to: n + 2000 }),
+  )
+  const run = await startAssociation()
+  run.input$.next(batchOf(pieces))
+  run.clock.advance(12_000)
+  t.equal(run.spans().length, pieces.length)
+  t.equal(new Set(run.spans().map(({ spanId }) => spanId)).size, pieces.length)
+  t.equal(run.batches.length, 4, 'of 250 each')
+})
+
 t.test('a stream grows while it is held, and after it has left as an update with the same ids', async t => {
   const request = sight({ point: 's-p', seq: 1, from: 0, to: 90_000, pid: 7, thread: 71 })
   const stream = sight({ point: 'c-p', seq: 2, from: 1000, to: 5000, pid: 7, thread: 71 })

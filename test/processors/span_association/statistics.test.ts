@@ -8,6 +8,7 @@ import { createKinds, wordsOf } from '../../../processors/span_association/stati
 import { createProcessStatistics } from '../../../processors/span_association/statistics/process-statistics.ts'
 import { createRandom } from '../../../processors/span_association/statistics/random.ts'
 import { startAssociation } from '../../helpers/association.ts'
+import { batchOf, sight } from '../../helpers/stack.ts'
 
 const ms = 1e6
 
@@ -118,6 +119,47 @@ t.test('more calls than can be looked at are passed over and counted', t => {
   t.equal(decisions.length, 50)
   t.equal(statistics.passedOver, 150)
   t.end()
+})
+
+t.test('hundreds of requests alike, open at once, are judged in steps of bounded work', t => {
+  const statistics = createProcessStatistics<string, string>({
+    mostAtOnce: 5000,
+    decideAfterMs: 10,
+    patienceMs: 10,
+  })
+  const call = { start: 500_001, end: 900_001, kind: 0 }
+  fill(
+    statistics,
+    Array.from({ length: 300 }, (_, at) => ({ start: at % 3, end: 1_000_001, calls: [call] })),
+  )
+  const steps = statistics.decideInSteps(Infinity, true)
+  let next = steps.next()
+  let [count, most, sum] = [0, 0, 0]
+  for (; !next.done; next = steps.next()) {
+    count++
+    most = Math.max(most, next.value)
+    sum += next.value
+  }
+  t.equal(next.value.length, 300, 'every call is decided')
+  t.ok(
+    next.value.every(({ confidence }) => confidence < 0.8),
+    'none of them for sure',
+  )
+  t.ok(count > 100 && most < 2_000_000, `${count} steps of at most ${most}`)
+  t.ok(sum < 60_000_000, `work ${sum}`)
+  t.end()
+})
+
+t.test('what statistics cannot decide in one go is waited for, and nothing of it is lost', async t => {
+  const pieces = Array.from({ length: 400 }, (_, at) => [
+    sight({ point: 's-p', seq: 2 * at + 1, pid: 7, from: at % 3, to: 1_000_000 }),
+    sight({ point: 'c-p', seq: 2 * at + 2, pid: 7, from: 500, to: 900 }),
+  ]).flat()
+  const run = await startAssociation()
+  run.input$.next(batchOf(pieces))
+  run.clock.advance(30_000)
+  t.equal(run.spans().length, pieces.length)
+  t.equal(new Set(run.spans().map(({ spanId }) => spanId)).size, pieces.length)
 })
 
 t.test('a call whose cause is known teaches, and is not given away', t => {

@@ -57,6 +57,18 @@ const checkAccount = (t: Test, events: readonly CaptureEvent[]): Account => {
   return account
 }
 
+/** Stops the process that empties the ring, for a time. */
+async function whileNobodyReads(wait: () => Promise<unknown>): Promise<void> {
+  const childrenOf = (pid: number): number[] =>
+    readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  const capturing = childrenOf(process.pid)
+    .filter(pid => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('fullspan-probe'))
+    .flatMap(childrenOf)
+  for (const pid of capturing) process.kill(pid, 'SIGSTOP')
+  await wait()
+  for (const pid of capturing) process.kill(pid, 'SIGCONT')
+}
+
 /** Exchanges number after number on one connection, as fast as can be: the response's length tells whose it is. */
 const manyExchanges = `
 import socket, sys
@@ -79,6 +91,7 @@ for (const tier of ['sock', 'syscall'] as const) {
       const capture = await startCapture({ sysTier: tier, hasNet: false, ringBytes: 65_536 })
       const program = python(manyExchanges, { args: ['12000'] })
       const port = Number(await program.line())
+      await whileNobodyReads(() => sleep(700))
       await program.done()
       await capture.untilAny(event => event.type === 'loss')
       await capture.stop()

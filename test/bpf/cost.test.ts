@@ -89,9 +89,10 @@ for (const tier of ['sock', 'syscall'] as const) {
     { skip },
     async t => {
       const capture = await startCapture({ sysTier: tier, hasNet: false, ringBytes: 65_536 })
-      const program = python(manyExchanges, { args: ['12000'] })
+      const program = python(manyExchanges, { args: ['30000'] })
       const port = Number(await program.line())
-      await whileNobodyReads(() => sleep(700))
+      await sleep(100)
+      await whileNobodyReads(() => sleep(300))
       await program.done()
       await capture.untilAny(event => event.type === 'loss')
       await capture.stop()

@@ -486,7 +486,7 @@ t.test(
       .flatMap(event => Object.entries(event.reasons))
       .filter(([reason]) => reason !== 'payload_fault')
       .reduce((sum, [, count]) => sum + count, 0)
-    const facts = new Set(['host', 'clock', 'process', 'interface', 'interface_gone', 'loss'])
+    const facts = new Set(['host', 'clock', 'tick', 'process', 'interface', 'interface_gone', 'loss'])
     const delivered = capture.events.filter(event => !facts.has(event.type)).length
     t.equal(losses.at(-1)!.seen, BigInt(delivered + lost))
   },

@@ -166,7 +166,7 @@ export const schema = {
     record: {
       type: 'string',
       description:
-        'File into which the captured events are recorded, for `replay`. It holds what the payloads hold.',
+        'File into which the captured events are recorded, for `replay`. It holds what the payloads hold, also what TLS encrypts on the wire: keep it as safe as that.',
     },
     record_max_size: {
       type: 'string',

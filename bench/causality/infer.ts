@@ -54,9 +54,7 @@ const scope = createScope('fullspan/sys')
 const traceIds = 1n << 100n
 
 function batchOf(spans: readonly Span[]): Batch {
-  const { bytes } = {
-    bytes: Batch.ofGroups(groupSpans(spans.map(span => ({ resource, scope, span })))).encode(),
-  }
+  const bytes = Batch.ofGroups(groupSpans(spans.map(span => ({ resource, scope, span })))).encode()
   return Batch.ofRequest('traces', bytes, spans.length)
 }
 

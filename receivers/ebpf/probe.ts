@@ -93,7 +93,7 @@ export const startProbe = (options: ProbeOptions): Probe => {
   const socket = socketOf(child)
   const stream = createStream(socket, recorder)
   const lastLine = relayMessages(child, options.onMessage)
-  let isStopping = false
+  const ending: Ending = { isStopping: false }
   const gone = new Promise<void>(resolve =>
     child.once('close', () => resolve()).once('error', () => resolve()),
   )
@@ -106,25 +106,11 @@ export const startProbe = (options: ProbeOptions): Probe => {
           ? (lastLine() ?? `the probe ended with code ${code ?? '?'}`)
           : `the probe was ended by ${signal}`
       reject(cannotCapture(reason))
-      stream.end(isStopping ? undefined : captureEnded(reason))
+      stream.end(ending.isStopping ? undefined : captureEnded(reason))
     })
   })
   started.catch(() => undefined) // who does not ask learns it from events$
-  return {
-    events$: stream.events$,
-    started,
-    advise(advice) {
-      if (!isStopping && !socket.destroyed) socket.write(encodeAdvice(advice))
-    },
-    async stop() {
-      isStopping = true
-      stream.drain()
-      socket.end()
-      const timer = setTimeout(() => socket.destroy(), stopPatienceMs)
-      await gone
-      clearTimeout(timer)
-    },
-  }
+  return speakOver(socket, { stream, started, gone, ending })
 }
 
 /**
@@ -138,7 +124,7 @@ export const connectProbe = (
   const recorder = recording && openRecorder({ ...recording, onFull: recording.onFull ?? onMessage })
   const socket = connect(path)
   const stream = createStream(socket, recorder)
-  let isStopping = false
+  const ending: Ending = { isStopping: false }
   const gone = new Promise<void>(resolve => socket.once('close', () => resolve()))
   const started = new Promise<void>((resolve, reject) => {
     stream.onFirst(resolve)
@@ -146,26 +132,47 @@ export const connectProbe = (
     socket.once('close', () => {
       const reason = `the probe at ${path} hung up; its unit's log says why`
       reject(cannotCapture(reason))
-      stream.end(isStopping ? undefined : captureEnded(reason))
+      stream.end(ending.isStopping ? undefined : captureEnded(reason))
     })
   })
   started.catch(() => undefined)
-  return {
-    events$: stream.events$,
-    started,
-    advise(advice) {
-      if (!isStopping && !socket.destroyed) socket.write(encodeAdvice(advice))
-    },
-    async stop() {
-      isStopping = true
-      stream.drain()
-      socket.end()
-      const timer = setTimeout(() => socket.destroy(), stopPatienceMs)
-      await gone
-      clearTimeout(timer)
-    },
-  }
+  return speakOver(socket, { stream, started, gone, ending })
 }
+
+/** Whether we have asked it to end. */
+interface Ending {
+  isStopping: boolean
+}
+
+/** What can be said to a probe, wherever it runs. */
+const speakOver = (
+  socket: Socket,
+  {
+    stream,
+    started,
+    gone,
+    ending,
+  }: {
+    stream: ReturnType<typeof createStream>
+    started: Promise<void>
+    gone: Promise<void>
+    ending: Ending
+  },
+): Probe => ({
+  events$: stream.events$,
+  started,
+  advise(advice) {
+    if (!ending.isStopping && !socket.destroyed) socket.write(encodeAdvice(advice))
+  },
+  async stop() {
+    ending.isStopping = true
+    stream.drain()
+    socket.end()
+    const timer = setTimeout(() => socket.destroy(), stopPatienceMs)
+    await gone
+    clearTimeout(timer)
+  },
+})
 
 const spawnProbe = (options: ProbeOptions): ChildProcess => {
   const path = join(options.packageRoot, 'bpf/build/fullspan-probe')

@@ -3,8 +3,8 @@ import type { SocketDataEvent } from '../../flow/events.ts'
 import { createFlow } from '../../flow/index.ts'
 import { names } from '../../model/attribute-names.ts'
 import type { Span } from '../../model/span.ts'
-import { compile, noCompiler, runProgram } from '../helpers/c-program.ts'
-import { noCapture, python, startCapture, textOf, type Capture } from '../helpers/live-capture.ts'
+import { compile, noCompiler } from '../helpers/c-program.ts'
+import { noCapture, python, startCapture, textOf, type Capture, runProgram } from '../helpers/live-capture.ts'
 
 t.setTimeout(240_000)
 const skip = noCapture()

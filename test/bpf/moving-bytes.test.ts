@@ -3,8 +3,8 @@ import type { CaptureEvent, SocketDataEvent } from '../../flow/events.ts'
 import { createFlow } from '../../flow/index.ts'
 import { names } from '../../model/attribute-names.ts'
 import type { Span } from '../../model/span.ts'
-import { compile, noCompiler, runProgram, type Compiled } from '../helpers/c-program.ts'
-import { noCapture, startCapture, textOf, type Capture } from '../helpers/live-capture.ts'
+import { compile, noCompiler, type Compiled } from '../helpers/c-program.ts'
+import { noCapture, startCapture, textOf, type Capture, runProgram } from '../helpers/live-capture.ts'
 
 t.setTimeout(240_000)
 const skip = noCapture() || noCompiler()

@@ -142,7 +142,12 @@ export const python = (
     ...args,
   ]
   const [file, ...rest] = netns === undefined ? command : ['ip', 'netns', 'exec', netns, ...command]
-  const child = spawn(file!, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
+  return runProgram(file!, rest)
+}
+
+/** Runs a program; its lines one by one, as with `python`. */
+export const runProgram = (path: string, args: readonly string[]): Program => {
+  const child = spawn(path, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const exited = once(child, 'close')
   return {

@@ -1,6 +1,6 @@
 import type { Model } from './model.ts'
 import type { Order } from './order.ts'
-import type { Scene } from './scene.ts'
+import { requestsOfGroup, type Scene } from './scene.ts'
 import { createSearch } from './search.ts'
 import type { Steps } from './steps.ts'
 
@@ -50,7 +50,7 @@ const mostAssignments = 128
 
 function judgeExactly({ scene, model, order, random, group }: JudgeContext): Judge {
   const { candidates, causes, callsOf, calls } = scene
-  const touched = [...new Set(group.flatMap(call => [...candidates[call]!]))]
+  const touched = requestsOfGroup(scene, group)
   const fixed = touched.map(request => callsOf[request]!.filter(call => !scene.isFree[call]))
   const isInGroup = new Uint8Array(calls.length)
   for (const call of group) isInGroup[call] = 1
@@ -145,8 +145,8 @@ function sharesOf(logs: readonly number[], temperature: number): number[] {
 
 function judgeByChance(context: JudgeContext): Judge {
   const { scene, group } = context
-  const { causes, callsOf, candidates } = scene
-  const touched = [...new Set(group.flatMap(call => [...candidates[call]!]))]
+  const { causes, callsOf } = scene
+  const touched = requestsOfGroup(scene, group)
   const search = createSearch(context)
 
   function* decide(sweeps: number): Steps<Verdict[]> {

@@ -130,3 +130,8 @@ export function groupsOf({ calls, candidates, isFree }: Scene): number[][] {
   }
   return [...groups.values()]
 }
+
+/** All requests that could have caused any of these calls. */
+export function requestsOfGroup({ candidates }: Scene, group: readonly number[]): number[] {
+  return [...new Set(group.flatMap(call => [...candidates[call]!]))]
+}

@@ -1,6 +1,6 @@
 import type { Model } from './model.ts'
 import type { Order } from './order.ts'
-import { encloses, type Scene } from './scene.ts'
+import { encloses, requestsOfGroup, type Scene } from './scene.ts'
 
 /**
  * Looks for the assignment of calls to requests that is likeliest as a whole, by chance (Metropolis): one call, all from one on, or all calls of two
@@ -26,7 +26,7 @@ export interface SearchContext {
 export function createSearch({ scene, model, order, random, group }: SearchContext): Search {
   const { requests, calls, candidates, causes, callsOf, callsOfKind, rankInKind, isFree } = scene
   const scores = new Float64Array(requests.length)
-  const touched = [...new Set(group.flatMap(call => [...candidates[call]!]))]
+  const touched = requestsOfGroup(scene, group)
 
   function rescore(): void {
     for (const request of touched) {
